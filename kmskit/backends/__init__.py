@@ -1,0 +1,1 @@
+"""The backends. None imports another; `kmskit.kms` imports one when a URI asks for it."""

@@ -1,0 +1,217 @@
+"""Key material as pyca/cryptography objects, ready for use: one class a family of specs."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from functools import cache
+from itertools import count
+from os import urandom
+from typing import Any, Protocol
+
+from cryptography.exceptions import InvalidSignature, InvalidTag
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa, utils
+from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.hmac import HMAC
+
+from kmskit.algorithms import ALGORITHMS, Algorithm, Spec
+from kmskit.backend import Context
+from kmskit.ciphertext import IV_SIZE, MAX_PLAINTEXT, header, parse, version_name
+from kmskit.context import canonical
+from kmskit.errors import (
+    InvalidCiphertextError,
+    InvalidMacError,
+    InvalidSignatureError,
+    KmsWarning,
+    LimitExceededError,
+)
+from kmskit.types import Buffer
+
+__all__ = ["AsymmetricKey", "MacKey", "SymmetricKey", "generate"]
+
+WARN_AFTER = 2**31
+"""Encryptions under one version. NIST SP 800-38D, 8.3, allows 2**32 random IVs; a process sees only its own share."""
+
+
+class _Aead(Protocol):
+    def encrypt(self, nonce: bytes, data: Buffer, associated_data: bytes | None) -> bytes: ...
+    def decrypt(self, nonce: bytes, data: Buffer, associated_data: bytes | None) -> bytes: ...
+
+
+class _Sm4Gcm:
+    """SM4-GCM (RFC 8998) with the interface of pyca's AESGCM, which has no SM4 twin."""
+
+    def __init__(self, key: bytes) -> None:
+        self._cipher = algorithms.SM4(key)
+
+    def encrypt(self, nonce: bytes, data: Buffer, associated_data: bytes | None) -> bytes:
+        encryptor = Cipher(self._cipher, modes.GCM(nonce)).encryptor()
+        encryptor.authenticate_additional_data(associated_data or b"")
+        return encryptor.update(data) + encryptor.finalize() + encryptor.tag
+
+    def decrypt(self, nonce: bytes, data: Buffer, associated_data: bytes | None) -> bytes:
+        decryptor = Cipher(self._cipher, modes.GCM(nonce, bytes(data[-16:]))).decryptor()
+        decryptor.authenticate_additional_data(associated_data or b"")
+        return decryptor.update(data[:-16]) + decryptor.finalize()
+
+
+class SymmetricKey:
+    """An AES or SM4 key with all its versions. Ciphertexts are as `kmskit.ciphertext` says."""
+
+    def __init__(self, spec: Spec, materials: Mapping[int, bytes], primary: int, uses: count[int]) -> None:
+        make = _Sm4Gcm if spec.family == "SM4" else AESGCM
+        self._versions: dict[int, _Aead] = {version: make(material) for version, material in materials.items()}
+        self._encrypt = self._versions[primary].encrypt
+        self._header = header(primary)
+        self._uses = uses
+        self._warn_after: float = WARN_AFTER
+
+    def encrypt(self, plaintext: Buffer, context: Context, algorithm: Algorithm | None) -> bytes:
+        if len(plaintext) > MAX_PLAINTEXT:
+            raise LimitExceededError(
+                f"plaintext: {len(plaintext):,} bytes, and direct encryption takes {MAX_PLAINTEXT:,}",
+                hint="use envelope encryption: kmskit.envelope.encrypt(data, [key])",
+            )
+        if next(self._uses) >= self._warn_after:
+            self._warn()
+        # A fresh random IV for every message, because nothing that could be counted is shared by all processes.
+        iv = urandom(IV_SIZE)
+        return self._header + iv + self._encrypt(iv, plaintext, canonical(context))
+
+    def _warn(self) -> None:
+        self._warn_after = float("inf")
+        warnings.warn("this key version has encrypted 2**31 messages in this process: rotate the key", KmsWarning, 6)
+
+    def decrypt(self, ciphertext: Buffer, context: Context, algorithm: Algorithm | None) -> bytes:
+        aad = canonical(context)
+        version, iv, body = parse(ciphertext)
+        aead = self._versions.get(version)
+        if aead is None:
+            raise InvalidCiphertextError(
+                f"the ciphertext names version {version_name(version)}, which this key does not have",
+                hint="another key made it, or its first bytes were changed",
+            )
+        try:
+            return aead.decrypt(iv, body, aad)
+        except InvalidTag:
+            pass
+        raise _unopened()
+
+
+class AsymmetricKey:
+    """An RSA, EC or Ed25519 key. It has one version, since it is not rotated."""
+
+    def __init__(self, spec: Spec, version: str, material: bytes) -> None:
+        self.version = version
+        self._spec = spec
+        # The store has authenticated the material, so the slow checks of an RSA key's numbers are left out.
+        self._private: Any = serialization.load_der_private_key(
+            material, password=None, unsafe_skip_rsa_key_validation=True
+        )
+        self.public_key: Any = self._private.public_key()
+
+    def encrypt(self, plaintext: Buffer, context: Context, algorithm: Algorithm | None) -> bytes:
+        row = algorithm or ALGORITHMS["RSAES_OAEP_SHA_256"]
+        limit = self._spec.max_plaintext(row) or 0
+        if len(plaintext) > limit:
+            raise LimitExceededError(
+                f"plaintext: {len(plaintext):,} bytes, and {self._spec.name} with {row.name} takes {limit}",
+                hint="use envelope encryption: kmskit.envelope.encrypt(data, [key])",
+            )
+        return self.public_key.encrypt(plaintext, _padding(row))  # type: ignore[no-any-return]
+
+    def decrypt(self, ciphertext: Buffer, context: Context, algorithm: Algorithm | None) -> bytes:
+        try:
+            return self._private.decrypt(  # type: ignore[no-any-return]
+                bytes(ciphertext), _padding(algorithm or ALGORITHMS["RSAES_OAEP_SHA_256"])
+            )
+        except ValueError:
+            pass
+        raise _unopened()
+
+    def sign(self, message: Buffer, algorithm: Algorithm, *, hashed: bool = False) -> bytes:
+        return self._private.sign(message, *_scheme(algorithm, hashed))  # type: ignore[no-any-return]
+
+    def verify(self, message: Buffer, signature: bytes, algorithm: Algorithm, *, hashed: bool = False) -> None:
+        try:
+            self.public_key.verify(signature, message, *_scheme(algorithm, hashed))
+            return
+        except InvalidSignature:
+            pass
+        raise InvalidSignatureError(
+            "the signature does not belong to this message and key",
+            hint="message, key and algorithm must be those of the signing",
+        )
+
+
+class MacKey:
+    """An HMAC key."""
+
+    def __init__(self, spec: Spec, version: str, material: bytes) -> None:
+        self.version = version
+        (names,) = spec.algorithms.values()
+        self._keyed = HMAC(material, _hash(ALGORITHMS[names[0]]))
+
+    def mac(self, message: Buffer) -> bytes:
+        keyed = self._keyed.copy()
+        keyed.update(message)
+        return keyed.finalize()
+
+    def verify_mac(self, message: Buffer, tag: Buffer) -> None:
+        keyed = self._keyed.copy()
+        keyed.update(message)
+        try:
+            keyed.verify(bytes(tag))
+            return
+        except InvalidSignature:
+            pass
+        raise InvalidMacError(
+            "the tag does not belong to this message and key", hint="the tag is the whole HMAC, not a part of it"
+        )
+
+
+def generate(spec: Spec) -> bytes:
+    """Fresh material of a spec, in the form of `kmskit.material`."""
+    private: rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey
+    if not spec.asymmetric:
+        return urandom(spec.bits // 8)
+    if spec.family == "RSA":
+        private = rsa.generate_private_key(public_exponent=65537, key_size=spec.bits)
+    elif spec.family == "EC":
+        private = ec.generate_private_key(getattr(ec, spec.pyca_curve or "")())
+    else:
+        private = ed25519.Ed25519PrivateKey.generate()
+    return private.private_bytes(
+        serialization.Encoding.DER, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+
+
+def _unopened() -> InvalidCiphertextError:
+    return InvalidCiphertextError(
+        "the ciphertext does not open under this key and context",
+        hint="bytes, key, context and algorithm must be those of the encryption",
+    )
+
+
+def _hash(algorithm: Algorithm) -> hashes.HashAlgorithm:
+    return getattr(hashes, algorithm.digest or "")()  # type: ignore[no-any-return]
+
+
+@cache
+def _padding(algorithm: Algorithm) -> Any:
+    if algorithm.padding == "OAEP":
+        return padding.OAEP(mgf=padding.MGF1(_hash(algorithm)), algorithm=_hash(algorithm), label=None)
+    if algorithm.padding == "PSS":
+        return padding.PSS(mgf=padding.MGF1(_hash(algorithm)), salt_length=algorithm.digest_size)
+    return padding.PKCS1v15()
+
+
+@cache
+def _scheme(algorithm: Algorithm, hashed: bool) -> tuple[Any, ...]:
+    """The arguments that follow the message in pyca's sign and verify."""
+    if algorithm.digest is None:
+        return ()
+    digest: Any = utils.Prehashed(_hash(algorithm)) if hashed else _hash(algorithm)
+    return (ec.ECDSA(digest),) if algorithm.padding is None else (_padding(algorithm), digest)

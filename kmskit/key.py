@@ -1,0 +1,502 @@
+"""`Key`: one key of one backend, to be used and never read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from kmskit import markup
+from kmskit.algorithms import SPECS, Algorithm, Spec, choose
+from kmskit.backend import Backend, Context, operation
+from kmskit.batch import Batch
+from kmskit.context import canonical
+from kmskit.errors import InvalidSignatureError, KmsError, UnsupportedError
+from kmskit.names import check_alias, check_bytes, check_tags, strip_alias_prefix
+from kmskit.progress import Progress, track
+from kmskit.types import Buffer, DataKey, KeyInfo, KeySpec, KeyState, KeyUsage, Protection, Signature
+
+if TYPE_CHECKING:
+    from kmskit.kms import Kms
+
+__all__ = ["Key"]
+
+_ENCRYPT, _SIGN, _MAC = KeyUsage.ENCRYPT_DECRYPT, KeyUsage.SIGN_VERIFY, KeyUsage.GENERATE_VERIFY_MAC
+_DELETION_DAYS = range(7, 367)
+_DATA_KEY_LENGTHS = range(1, 1025)
+
+
+class Key:
+    """One key. Made by `Kms.create_key`, `Kms.import_key`, `Kms.key`, `Kms.keys` or `kmskit.open_key`.
+
+    The properties are a snapshot: of the time it was made, of `refresh()`, or of this object's last call that changed the
+    key. A Key pickles as its URI, without any secret, and opens again on first use.
+
+    Every method raises KeyStateError when the key's state does not allow it, KeyNotFoundError when the key is gone,
+    UnsupportedError when its spec or usage does not offer it, and AccessDeniedError, AuthenticationError or
+    ServiceUnavailableError when the backend cannot be used.
+
+    Attributes:
+        id: globally unique.
+        kms: the Kms it belongs to.
+    """
+
+    id: str
+    kms: Kms
+    # Filled in together, on first use of a Key that was unpickled.
+    _backend: Backend
+    _info: KeyInfo
+    _spec: Spec
+
+    def __init__(self, kms: Kms, key_id: str, backend: Backend | None = None, info: KeyInfo | None = None) -> None:
+        self.kms = kms
+        self.id = key_id
+        if backend is not None and info is not None:
+            self._backend, self._info, self._spec = backend, info, SPECS[info.spec]
+
+    def __getattr__(self, name: str) -> Any:
+        if name not in ("_backend", "_info", "_spec"):
+            raise AttributeError(f"a Key has no attribute {name!r}")
+        key = self.kms.key(self.id)
+        self._backend, self._info, self._spec = key._backend, key._info, key._spec
+        return getattr(self, name)
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return (Key, (self.kms, self.id))
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Key) and (self.kms.backend, self.id) == (other.kms.backend, other.id)
+
+    def __hash__(self) -> int:
+        return hash(self.id)
+
+    # Properties
+
+    @property
+    def uri(self) -> str:
+        """The key's URI for `kmskit.open_key`. It holds no secret."""
+        return self._backend.key_uri(self.id)
+
+    @property
+    def aliases(self) -> tuple[str, ...]:
+        return self._info.aliases
+
+    @property
+    def spec(self) -> KeySpec:
+        return self._info.spec
+
+    @property
+    def usage(self) -> KeyUsage:
+        return self._info.usage
+
+    @property
+    def state(self) -> KeyState:
+        return self._info.state
+
+    @property
+    def versions(self) -> tuple[str, ...]:
+        """Ids of the key's versions, oldest first."""
+        return self._info.versions
+
+    @property
+    def primary_version(self) -> str:
+        """The version that new ciphertexts and signatures are made with."""
+        return self._info.primary_version
+
+    @property
+    def description(self) -> str:
+        return self._info.description
+
+    @property
+    def tags(self) -> Mapping[str, str]:
+        return self._info.tags
+
+    @property
+    def protection(self) -> Protection:
+        return self._info.protection
+
+    @property
+    def created(self) -> datetime:
+        return self._info.created
+
+    @property
+    def rotation_period(self) -> timedelta | None:
+        return self._info.rotation_period
+
+    @property
+    def next_rotation(self) -> datetime | None:
+        return self._info.next_rotation
+
+    @property
+    def deletion_date(self) -> datetime | None:
+        """When a key that is pending deletion is due."""
+        return self._info.deletion_date
+
+    # Encryption
+
+    def encrypt(self, plaintext: Buffer, *, context: Context = None, algorithm: str | None = None) -> bytes:
+        """Encrypt a small plaintext (`kms.supports(spec, "encrypt").max_bytes`).
+
+        Args:
+            plaintext: the bytes; may be empty.
+            context: text pairs that are authenticated, not stored: `decrypt` must be given the same.
+            algorithm: for RSA keys `RSAES_OAEP_SHA_256` (default) or `RSAES_OAEP_SHA_1`.
+
+        Raises:
+            LimitExceededError: too large; use `kmskit.envelope`.
+            UnsupportedError: also for a context with an RSA key: RSA-OAEP cannot bind one.
+        """
+        # Written out, not decorated: this is the hot path of everyone's first loop.
+        try:
+            if type(plaintext) is not bytes:
+                plaintext = check_bytes("plaintext", plaintext)
+            chosen = None if algorithm is None and self._spec.symmetric else self._for_encryption(context, algorithm)
+            return self._backend.encrypt(self.id, plaintext, context, chosen)
+        except KmsError as error:
+            error.located(self.kms.backend, "encrypt")
+            raise
+
+    def decrypt(self, ciphertext: Buffer, *, context: Context = None, algorithm: str | None = None) -> bytes:
+        """Decrypt what `encrypt` returned, under whichever version of this key made it.
+
+        Raises:
+            InvalidCiphertextError: tampered with, of another key, or with another context.
+        """
+        try:
+            if type(ciphertext) is not bytes:
+                ciphertext = check_bytes("ciphertext", ciphertext)
+            chosen = None if algorithm is None and self._spec.symmetric else self._for_encryption(context, algorithm)
+            return self._backend.decrypt(self.id, ciphertext, context, chosen)
+        except KmsError as error:
+            error.located(self.kms.backend, "decrypt")
+            raise
+
+    @operation("reencrypt")
+    def reencrypt(self, ciphertext: Buffer, *, to: Key, context: Context = None, new_context: Context = None) -> bytes:
+        """Decrypt under this key and encrypt under `to`: inside the backend where both keys are in one.
+
+        Args:
+            ciphertext: what this key's `encrypt` returned.
+            to: the other key; this key itself moves the ciphertext to the primary version.
+            context: the ciphertext's context.
+            new_context: the context of the result; it is not taken over from `context`.
+
+        Raises:
+            InvalidCiphertextError: as for `decrypt`.
+        """
+        ciphertext = check_bytes("ciphertext", ciphertext)
+        if not isinstance(to, Key):
+            raise TypeError(f"to: a Key expected, not {type(to).__name__}")
+        if to.kms is not self.kms:
+            return to.encrypt(self.decrypt(ciphertext, context=context), context=new_context)
+        self._for_encryption(context, None)
+        to._for_encryption(new_context, None)
+        return self._backend.reencrypt(self.id, ciphertext, context, to.id, new_context)
+
+    @operation("encrypt")
+    def encrypt_many(self, items: Iterable[Buffer], *, context: Context = None, progress: Progress = False) -> Batch:
+        """Encrypt each item under one context. An item that fails does not cost the others.
+
+        Args:
+            items: plaintexts.
+            context: the same for all.
+            progress: True for a progress bar, or a function `(done, total)`.
+        """
+        checked = self._batch(items, context)
+        with track(progress, len(checked), "item") as advance:
+            return Batch(self._backend.encrypt_many(self.id, checked, context, advance))
+
+    @operation("decrypt")
+    def decrypt_many(self, items: Iterable[Buffer], *, context: Context = None, progress: Progress = False) -> Batch:
+        """Decrypt each item under one context. An item that fails does not cost the others."""
+        checked = self._batch(items, context)
+        with track(progress, len(checked), "item") as advance:
+            return Batch(self._backend.decrypt_many(self.id, checked, context, advance))
+
+    # Signatures
+
+    @operation("sign")
+    def sign(self, message: Buffer, *, algorithm: str | None = None) -> Signature:
+        """Sign a message of any size; it is hashed first, as the algorithm says.
+
+        Args:
+            message: the bytes.
+            algorithm: for RSA keys `RSA_PSS_SHA_256` (default) or `RSA_PKCS1_SHA_256`.
+        """
+        chosen = self._choose(_SIGN, algorithm)
+        return self._backend.sign(self.id, check_bytes("message", message), chosen)
+
+    @operation("sign")
+    def sign_digest(self, digest: Buffer, *, algorithm: str | None = None) -> Signature:
+        """Sign a digest that was computed elsewhere.
+
+        Raises:
+            ValueError: not the digest's length for this algorithm.
+            UnsupportedError: Ed25519 signs messages only.
+        """
+        chosen = self._choose(_SIGN, algorithm)
+        return self._backend.sign_digest(self.id, _check_digest(digest, chosen), chosen)
+
+    @operation("verify")
+    def verify(self, message: Buffer, signature: Buffer | Signature, *, algorithm: str | None = None) -> None:
+        """Return None if the signature belongs to this message and key.
+
+        Raises:
+            InvalidSignatureError: it does not; or it names an algorithm that is not this key's or not `algorithm`.
+        """
+        value, chosen = self._signature(signature, algorithm)
+        self._backend.verify(self.id, check_bytes("message", message), value, chosen)
+
+    @operation("verify")
+    def verify_digest(self, digest: Buffer, signature: Buffer | Signature, *, algorithm: str | None = None) -> None:
+        """`verify` for a digest that was computed elsewhere.
+
+        Raises:
+            InvalidSignatureError: as for `verify`.
+            ValueError: not the digest's length for this algorithm.
+        """
+        value, chosen = self._signature(signature, algorithm)
+        self._backend.verify_digest(self.id, _check_digest(digest, chosen), value, chosen)
+
+    @operation("verify")
+    def public_key(self, version: str | None = None) -> Any:
+        """The public half as a pyca/cryptography object: verify without the backend, or hand it out.
+
+        Args:
+            version: a version's id; the primary version if left out.
+        """
+        if not self._spec.asymmetric:
+            raise UnsupportedError(f"a {self.spec} key has no public half", hint="RSA, EC and ED25519 keys have one")
+        return self._backend.public_key(self.id, version)
+
+    # MACs
+
+    @operation("mac")
+    def mac(self, message: Buffer) -> bytes:
+        """The HMAC of a message (FIPS 198-1), as long as the digest."""
+        chosen = self._choose(_MAC, None)
+        return self._backend.mac(self.id, check_bytes("message", message), chosen)
+
+    @operation("mac")
+    def verify_mac(self, message: Buffer, tag: Buffer) -> None:
+        """Return None if the tag belongs to this message and key; compared in constant time.
+
+        Raises:
+            InvalidMacError: it does not.
+        """
+        chosen = self._choose(_MAC, None)
+        self._backend.verify_mac(self.id, check_bytes("message", message), check_bytes("tag", tag), chosen)
+
+    # Data keys
+
+    @operation("data_key")
+    def generate_data_key(self, length: int = 32, *, context: Context = None) -> DataKey:
+        """A fresh random key, in the clear and wrapped under this key.
+
+        Args:
+            length: bytes, 1 to 1,024.
+            context: authenticated with the wrapped key; needed again to open it.
+        """
+        self._only_symmetric("data_key")
+        if not isinstance(length, int) or isinstance(length, bool):
+            raise TypeError(f"length: a number of bytes expected, not {type(length).__name__}")
+        if length not in _DATA_KEY_LENGTHS:
+            raise ValueError(f"length: 1 to 1,024 bytes expected, not {length}")
+        return DataKey(*self._backend.generate_data_key(self.id, length, context))
+
+    @operation("data_key")
+    def decrypt_data_key(self, ciphertext: Buffer, *, context: Context = None) -> DataKey:
+        """Open a wrapped data key.
+
+        Raises:
+            InvalidCiphertextError: as for `decrypt`.
+        """
+        self._only_symmetric("data_key")
+        wrapped = bytes(check_bytes("ciphertext", ciphertext))
+        return DataKey(self._backend.decrypt_data_key(self.id, wrapped, context), wrapped)
+
+    # Lifecycle
+
+    @operation("describe")
+    def refresh(self) -> None:
+        """Read the properties anew."""
+        self._info = self._backend.describe(self.id)
+
+    @operation("rotate")
+    def rotate(self) -> None:
+        """Make a new primary version. Older versions go on decrypting what they encrypted."""
+        self._only_symmetric("rotate")
+        self._info = self._backend.rotate(self.id)
+
+    @operation("rotate")
+    def set_rotation(self, period: timedelta | None) -> None:
+        """Rotate by itself each time `period` has passed; None stops that."""
+        self._only_symmetric("rotate")
+        if period is not None and not isinstance(period, timedelta):
+            raise TypeError(f"period: a timedelta or None expected, not {type(period).__name__}")
+        if period is not None and period <= timedelta():
+            raise ValueError("period: a positive timedelta expected")
+        self._info = self._backend.set_rotation(self.id, period)
+
+    @operation("enable")
+    def enable(self) -> None:
+        """Allow use again after `disable`."""
+        self._info = self._backend.enable(self.id)
+
+    @operation("disable")
+    def disable(self) -> None:
+        """Refuse every use until `enable`."""
+        self._info = self._backend.disable(self.id)
+
+    @operation("schedule_deletion")
+    def schedule_deletion(self, days: int) -> None:
+        """Refuse every use from now on, and let `kms.purge()` destroy the key once the days are over.
+
+        Args:
+            days: 7 to 366.
+        """
+        if not isinstance(days, int) or isinstance(days, bool):
+            raise TypeError(f"days: a whole number expected, not {type(days).__name__}")
+        if days not in _DELETION_DAYS:
+            raise ValueError(f"days: 7 to 366 expected, not {days}")
+        self._info = self._backend.schedule_deletion(self.id, days)
+
+    @operation("cancel_deletion")
+    def cancel_deletion(self) -> None:
+        """Take a scheduled deletion back; the key is disabled or enabled as it was before."""
+        self._info = self._backend.cancel_deletion(self.id)
+
+    @operation("add_alias")
+    def add_alias(self, name: str) -> None:
+        """Give the key one more alias.
+
+        Raises:
+            AlreadyExistsError: another key has it.
+        """
+        self._info = self._backend.add_alias(self.id, check_alias(name))
+
+    @operation("remove_alias")
+    def remove_alias(self, name: str) -> None:
+        """Take an alias away; the key stays.
+
+        Raises:
+            KeyNotFoundError: the key has no such alias.
+        """
+        self._info = self._backend.remove_alias(self.id, strip_alias_prefix(name))
+
+    @operation("update")
+    def update(self, *, description: str | None = None, tags: Mapping[str, str] | None = None) -> None:
+        """Change the description, or replace all tags; None leaves as it is."""
+        if description is not None and not isinstance(description, str):
+            raise TypeError(f"description: text expected, not {type(description).__name__}")
+        self._info = self._backend.update(self.id, description, None if tags is None else check_tags(tags))
+
+    @operation("export")
+    def export_material(self) -> dict[str, bytes]:
+        """The secret itself, version by version, of a key that was created or imported as `exportable`.
+
+        Returns:
+            version id -> the secret's bytes (AES, SM4, HMAC) or PKCS#8 DER, oldest first.
+
+        Raises:
+            UnsupportedError: the key was not made exportable; that is never changed later.
+        """
+        return self._backend.export_material(self.id)
+
+    # Checks
+
+    def _choose(self, usage: KeyUsage, algorithm: str | None) -> Algorithm:
+        if self._info.usage is not usage:
+            raise UnsupportedError(
+                f"this key is for {self._info.usage}, not for {usage}",
+                hint=f"create another key with usage={usage.value!r}: one key has one purpose",
+            )
+        return choose(self._spec, usage, algorithm)
+
+    def _for_encryption(self, context: Context, algorithm: str | None) -> Algorithm:
+        chosen = self._choose(_ENCRYPT, algorithm)
+        if not self._spec.symmetric and canonical(context):
+            raise UnsupportedError(
+                f"a {self.spec} key cannot bind a context: RSA-OAEP has no place for one",
+                hint="encrypt under an AES_256 key, or leave the context out",
+            )
+        return chosen
+
+    def _only_symmetric(self, wanted: str) -> None:
+        if self._spec.symmetric:
+            return
+        hints = {
+            "rotate": "make a new key and move the alias to it: old signatures must go on verifying",
+            "data_key": "wrap data keys under an AES_256 key",
+        }
+        raise UnsupportedError(f"a {self.spec} key does not offer {wanted}", hint=hints[wanted])
+
+    def _batch(self, items: Iterable[Buffer], context: Context) -> list[Buffer]:
+        if isinstance(items, str | bytes | bytearray | memoryview):
+            raise TypeError(f"items: a list of bytes expected, not one {type(items).__name__}")
+        self._for_encryption(context, None)
+        canonical(context)
+        return [check_bytes(f"items[{index}]", item) for index, item in enumerate(items)]
+
+    def _signature(self, signature: Buffer | Signature, algorithm: str | None) -> tuple[bytes, Algorithm]:
+        chosen = self._choose(_SIGN, algorithm)
+        if not isinstance(signature, Signature):
+            return bytes(check_bytes("signature", signature)), chosen
+        if algorithm is None and signature.algorithm in self._spec.algorithms[_SIGN]:
+            chosen = choose(self._spec, _SIGN, signature.algorithm)
+        if signature.algorithm != chosen.name:
+            raise InvalidSignatureError(
+                f"the signature names {signature.algorithm}, and {chosen.name} was expected",
+                hint="a verifier decides which algorithm it takes, not the signature",
+            )
+        return signature.value, chosen
+
+    # Display. No repr raises: what is denied or unreachable is shown as such.
+
+    def title(self) -> str:
+        """The first alias, else the id."""
+        return markup.alias_text(self.aliases[0]) if self.aliases else markup.volatile_text(self.id)
+
+    def title_html(self) -> markup.Html:
+        return markup.alias_html(self.aliases[0]) if self.aliases else markup.code(markup.volatile_html(self.id))
+
+    def __repr__(self) -> str:
+        try:
+            return f"<Key {self.title()} {self.spec} {self.usage} {self.state} {len(self.versions)} version(s)>"
+        except KmsError as error:
+            return f"<Key {markup.volatile_text(self.id)}: {type(error).__name__}>"
+
+    def _repr_html_(self) -> str:
+        try:
+            info = self._info
+        except KmsError as error:
+            return markup.card("Key", {"id": markup.volatile_html(self.id), "shown": f"no: {type(error).__name__}"})
+        rows: dict[str, object] = {
+            "spec": info.spec,
+            "usage": info.usage,
+            "aliases": markup.Html(", ".join(map(markup.alias_html, info.aliases))) if len(info.aliases) > 1 else None,
+            "description": info.description or None,
+            "tags": markup.pairs(info.tags) if info.tags else None,
+            "protection": f"{info.protection}, {info.origin.lower()}" + (", exportable" if info.exportable else ""),
+            "versions": _versions_html(info) if info.versions else None,
+            "next rotation": info.next_rotation and markup.volatile_html(f"{info.next_rotation:%Y-%m-%d}"),
+            "deletion due": info.deletion_date and markup.volatile_html(f"{info.deletion_date:%Y-%m-%d}"),
+            "id": markup.code(markup.volatile_html(info.id)),
+        }
+        return markup.card(self.title_html(), rows, mark=markup.badge(info.state))
+
+
+def _versions_html(info: KeyInfo) -> markup.Html:
+    primary = markup.code(markup.volatile_html(info.primary_version))
+    return markup.Html(f"{len(info.versions)}, primary {primary}")
+
+
+def _check_digest(digest: Buffer, algorithm: Algorithm) -> Buffer:
+    if not algorithm.digest_size:
+        raise UnsupportedError(
+            f"{algorithm.name} signs messages, not digests", hint="sign(message); it hashes inside, twice (RFC 8032)"
+        )
+    digest = check_bytes("digest", digest)
+    if len(digest) != algorithm.digest_size:
+        raise ValueError(f"digest: {algorithm.digest_size} bytes expected for {algorithm.name}, not {len(digest)}")
+    return digest

@@ -1,0 +1,120 @@
+"""HTML and plain text for everything kmskit displays: the one place where values from others are escaped.
+
+Aliases, tags, contexts and error texts come from other people, so a value is escaped unless it already is `Html`. Styles
+stand inline, because JupyterLab drops `<style>` from a notebook that is not trusted yet, and use only colours that are
+legible on a light and on a dark page. GitHub drops the styles too and still shows plain tables.
+
+A measured or random value is wrapped as *volatile*: `<span class="kms-volatile">` in HTML, `⟨…⟩` in text. The notebook
+tests mask exactly those (see `kmskit.testing.notebooks`) and compare everything else.
+"""
+
+from __future__ import annotations
+
+import html
+import re
+from collections.abc import Iterable, Mapping, Sequence
+
+# C0 and C1 controls, line separators, and the marks that reorder text: a terminal or a reader could be misled by them.
+_CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+_SCRATCH_PREFIX = re.compile(r"nb-[0-9a-f]{8}-")
+_LINE = "1px solid rgba(128,128,128,0.35)"
+_CELL = "padding:2px 10px 2px 0;text-align:left;vertical-align:top"
+_COLOURS = {"good": "#1a7f37", "wait": "#9a6700", "bad": "#b3261e", "plain": "#57606a"}
+_STATES = {"ENABLED": "good", "DISABLED": "wait", "PENDING_DELETION": "bad", "PENDING_IMPORT": "wait"}
+
+
+class Html(str):
+    """Markup that is safe to show as it is."""
+
+    __slots__ = ()
+
+
+def printable(value: object) -> str:
+    """`str(value)` with control and direction characters written as escapes (`\\x1b`), so that no terminal obeys them."""
+    return _CONTROLS.sub(lambda m: m[0].encode("unicode_escape").decode("ascii"), str(value))
+
+
+def escape(value: object) -> Html:
+    """`value` as HTML text: escaped, unless it is `Html` already."""
+    return value if isinstance(value, Html) else Html(html.escape(printable(value), quote=True))
+
+
+def volatile_html(value: object) -> Html:
+    """A value that differs from run to run, marked so that a notebook test masks it."""
+    return Html(f'<span class="kms-volatile">{escape(value)}</span>')
+
+
+def volatile_text(value: object) -> str:
+    """The same mark in plain text. A `⟩` inside the value would end the mark early, so it is replaced."""
+    return f"⟨{printable(value).replace('⟩', '>')}⟩"
+
+
+def alias_html(alias: str) -> Html:
+    """An alias; the random prefix that a scratch Kms gives it is dimmed and volatile."""
+    prefix = _SCRATCH_PREFIX.match(alias)
+    if prefix is None:
+        return escape(alias)
+    return Html(f'<span style="opacity:0.6">{volatile_html(prefix[0])}</span>{escape(alias[prefix.end() :])}')
+
+
+def alias_text(alias: str) -> str:
+    prefix = _SCRATCH_PREFIX.match(alias)
+    return printable(alias) if prefix is None else volatile_text(prefix[0]) + printable(alias[prefix.end() :])
+
+
+def link(url: str, text: str | None = None) -> Html:
+    """A link, if `url` is plain http(s); otherwise only its text."""
+    shown = escape(text if text is not None else url)
+    if not re.match(r"https?://[^\s]+\Z", url, re.IGNORECASE):
+        return shown
+    return Html(f'<a href="{escape(url)}" rel="noreferrer noopener" target="_blank">{shown}</a>')
+
+
+def badge(text: object, kind: str | None = None) -> Html:
+    """A coloured pill; a key state finds its colour by itself. White on these colours has a contrast above 4.5 : 1."""
+    colour = _COLOURS[kind or _STATES.get(str(text), "plain")]
+    style = f"background-color:{colour};color:#ffffff;padding:1px 8px;border-radius:10px;font-size:85%"
+    return Html(f'<span style="{style}">{escape(text)}</span>')
+
+
+def code(value: object) -> Html:
+    return Html(f"<code>{escape(value)}</code>")
+
+
+def pairs(mapping: Mapping[str, str]) -> Html:
+    """Tags or a context as `name = value`, one below the other."""
+    return Html("<br>".join(f"{code(name)} = {code(value)}" for name, value in sorted(mapping.items())))
+
+
+def table(headers: Sequence[object], rows: Iterable[Sequence[object]], *, note: object = None) -> Html:
+    """A table with a header line. `note` stands below it."""
+    head = "".join(f'<th style="{_CELL};border-bottom:{_LINE}">{escape(cell)}</th>' for cell in headers)
+    body = "".join(
+        "<tr>" + "".join(f'<td style="{_CELL}">{escape(cell)}</td>' for cell in row) + "</tr>" for row in rows
+    )
+    foot = "" if note is None else f'<div style="opacity:0.75">{escape(note)}</div>'
+    return Html(f"<div><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{foot}</div>")
+
+
+def card(title: object, rows: Mapping[str, object], *, mark: object = None, kind: str = "plain") -> Html:
+    """A small framed sheet: a title, a badge beside it, and `name: value` lines; a value of None leaves its line out."""
+    lines = "".join(
+        f'<tr><td style="{_CELL};opacity:0.75">{escape(name)}</td><td style="{_CELL}">{escape(value)}</td></tr>'
+        for name, value in rows.items()
+        if value is not None
+    )
+    style = (
+        f"border:{_LINE};border-left:4px solid {_COLOURS[kind]};padding:6px 12px;display:inline-block;max-width:100%"
+    )
+    side = "" if mark is None else f" {escape(mark)}"
+    body = f"<table>{lines}</table>" if lines else ""
+    return Html(f'<div style="{style}"><b>{escape(title)}</b>{side}{body}</div>')
+
+
+def columns(headers: Sequence[object], rows: Iterable[Sequence[object]]) -> str:
+    """The plain-text twin of `table`: aligned columns. The mask of a volatile cell hides its width only in a last column."""
+    lines = [[printable(cell) for cell in line] for line in [headers, *rows]]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines
+    )
