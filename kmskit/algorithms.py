@@ -1,16 +1,17 @@
-"""The one table of key specs and algorithms, with the name each has in Alibaba Cloud KMS, pyca/cryptography and PKCS#11.
+"""The one table of key specs and algorithms, with the name each has in Alibaba Cloud KMS, pyca/cryptography and
+PKCS#11.
 
 A new spec is one member of `KeySpec` and one row here. Names that a party does not have are None. Nothing is imported
 from those parties: the backends turn the names into objects.
 
-Sources: NIST SP 800-38D (GCM), GB/T 32907 (SM4), RFC 8017 (RSA), FIPS 186-5 (ECDSA, EdDSA), FIPS 198-1 (HMAC), RFC 5480 and
-RFC 8410 (OIDs), PKCS#11 v3.0, Alibaba Cloud KMS API 2016-01-20.
+Sources: NIST SP 800-38D (GCM), GB/T 32907 (SM4), RFC 8017 (RSA), FIPS 186-5 (ECDSA, EdDSA), FIPS 198-1 (HMAC), RFC 5480
+and RFC 8410 (OIDs), PKCS#11 v3.0, Alibaba Cloud KMS API 2016-01-20.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
 from kmskit.errors import UnsupportedError
@@ -21,7 +22,7 @@ __all__ = ["ALGORITHMS", "SPECS", "Algorithm", "Family", "Spec", "choose", "look
 Family: TypeAlias = Literal["AES", "SM4", "RSA", "EC", "EDWARDS", "HMAC"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Algorithm:
     """One way to use a key. `digest` is the pyca name of the hash, also for OAEP's and PSS's mask generation."""
 
@@ -34,7 +35,7 @@ class Algorithm:
     padding: Literal["OAEP", "PSS", "PKCS1v15"] | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Spec:
     """What a key spec is and can do.
 
@@ -45,6 +46,8 @@ class Spec:
         pkcs11: the key type's name in python-pkcs11's `KeyType`.
         pyca_curve: the class in `cryptography.hazmat.primitives.asymmetric.ec`.
         oid: the curve's object identifier.
+        symmetric: whether it encrypts under a context and can be rotated.
+        asymmetric: whether it has a public half.
     """
 
     name: KeySpec
@@ -55,16 +58,12 @@ class Spec:
     pkcs11: str
     pyca_curve: str | None = None
     oid: str | None = None
+    symmetric: bool = field(init=False)
+    asymmetric: bool = field(init=False)
 
-    @property
-    def symmetric(self) -> bool:
-        """Encrypts under a context and can be rotated."""
-        return self.family in ("AES", "SM4")
-
-    @property
-    def asymmetric(self) -> bool:
-        """Has a public half."""
-        return self.family in ("RSA", "EC", "EDWARDS")
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "symmetric", self.family in ("AES", "SM4"))
+        object.__setattr__(self, "asymmetric", self.family in ("RSA", "EC", "EDWARDS"))
 
     @property
     def default_usage(self) -> KeyUsage:

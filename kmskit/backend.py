@@ -1,8 +1,8 @@
 """What a backend implements: ids and bytes in, ids and bytes out.
 
-`Kms` and `Key` check arguments, choose algorithms and present results; a backend only does the work. Its methods take their
-arguments by position and raise the errors of `kmskit.errors`. A new backend is a subclass, one row in `kmskit.kms` (or an
-entry point in the group `kmskit.backends`) and one subclass of `kmskit.testing.BackendConformance`.
+`Kms` and `Key` check arguments, choose algorithms and present results; a backend only does the work. Its methods take
+their arguments by position and raise the errors of `kmskit.errors`. A new backend is a subclass, one row in
+`kmskit.kms` (or an entry point in the group `kmskit.backends`) and one subclass of `kmskit.testing.BackendConformance`.
 """
 
 from __future__ import annotations
@@ -92,7 +92,7 @@ class Backend(ABC):
         """The URI of a key of this backend."""
         return str(parse(self.uri).with_query(key=key_id))
 
-    def check_reopenable(self) -> None:
+    def check_reopenable(self) -> None:  # noqa: B027  # Most backends can be opened again and have nothing to check.
         """Raise ConfigurationError if the URI cannot open this backend again, so that it is not pickled."""
 
     # What is there
@@ -218,7 +218,7 @@ class Backend(ABC):
 
 
 def _attempt(advance: Callable[[int], object], work: Callable[..., bytes], *arguments: Any) -> Outcome:
-    """One item of a batch. What the item's bytes can cause is its outcome; anything else is a fault of the whole call."""
+    """One item of a batch. What its bytes can cause is its outcome; anything else is a fault of the whole call."""
     try:
         outcome = Outcome(value=work(*arguments))
     except (InvalidCiphertextError, LimitExceededError) as error:

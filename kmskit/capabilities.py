@@ -37,12 +37,12 @@ class CapabilityTable(Mapping[tuple[KeySpec, Operation], Support]):
 
     def _repr_html_(self) -> str:
         rows = ([markup.code(spec), *map(_cell, supports)] for spec, supports in self._rows())
-        note = "Rest the pointer on a sign for the reason or the largest input; kms.supports(spec, operation) tells it too."
+        note = "kms.supports(spec, operation) tells the reason or the largest input, and so does a pointer on a sign."
         return markup.table([self.backend, *OPERATIONS], rows, note=note)
 
 
 def _cell(support: Support) -> markup.Html:
     """A sign that is told apart by its form, not by its colour alone."""
     reason = f"up to {support.max_bytes:,} bytes" if support.max_bytes else support.reason
-    sign, opacity = ("✓", 1) if support else ("–", 0.5)
+    sign, opacity = ("✓", 1) if support else ("-", 0.5)
     return markup.Html(f'<span title="{markup.escape(reason)}" style="opacity:{opacity}">{sign}</span>')

@@ -1,9 +1,11 @@
 """The ciphertext bytes of the local backends, `software` and `pkcs11`.
 
-    01 | key version u32, big-endian | iv 12 | ciphertext | tag 16        AES-GCM or SM4-GCM, AAD = the canonical context
+    01 | key version u32, big-endian | iv 12 | ciphertext | tag 16        AES-GCM or SM4-GCM, AAD = the canonical
+    context
 
-This is the wire format of Tink's AES-GCM with a TINK prefix, so a Tink keyset exported by `kmskit.interop.tink` opens it. RSA
-ciphertexts and signatures are the plain standard bytes. The alibaba backend's ciphertext is the service's own string.
+This is the wire format of Tink's AES-GCM with a TINK prefix, so a Tink keyset exported by `kmskit.interop.tink` opens
+it. RSA ciphertexts and signatures are the plain standard bytes. The alibaba backend's ciphertext is the service's own
+string.
 """
 
 from __future__ import annotations

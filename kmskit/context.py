@@ -1,23 +1,26 @@
 """The canonical bytes of an encryption context.
 
-    pair count u16 | (key length u16 | key | value length u16 | value)*        big-endian, UTF-8, sorted by the key's bytes
+    pair count u16 | (key length u16 | key | value length u16 | value)*        big-endian, UTF-8, sorted by the key's
+    bytes
 
-This is the serialisation of the AWS Encryption SDK message format: every part has its length before it, so two different
-contexts never have the same bytes. An empty context has no bytes at all, so it equals an absent one.
+This is the serialisation of the AWS Encryption SDK message format: every part has its length before it, so two
+different contexts never have the same bytes. An empty context has no bytes at all, so it equals an absent one.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import pairwise
 from struct import Struct
+from struct import error as StructError
 
 from kmskit.errors import LimitExceededError
 
 __all__ = ["MAX_BYTES", "canonical", "parse"]
 
 MAX_BYTES = 0xFFFF
-_u16 = Struct(">H")
-_pack = _u16.pack
+_u16 = Struct(">H").pack
+_utf8 = str.encode  # Unbound, so that anything but text is a TypeError.
 
 
 def canonical(context: Mapping[str, str] | None) -> bytes:
@@ -30,29 +33,28 @@ def canonical(context: Mapping[str, str] | None) -> bytes:
     """
     if context is None:
         return b""
-    if not isinstance(context, Mapping):
-        raise TypeError(f"context: a mapping of str to str expected, not {type(context).__name__}")
-    if not context:
-        return b""
-    for part in (*context.keys(), *context.values()):
-        if not isinstance(part, str):
-            raise TypeError(f"context: keys and values are text (str), not {type(part).__name__}")
-    encoded = _encode(context)
-    if encoded is None:
-        raise ValueError("context: text with a lone surrogate cannot be encoded as UTF-8")
-    if 2 + sum(4 + len(key) + len(value) for key, value in encoded) > MAX_BYTES:
-        raise LimitExceededError(
-            f"context: more than {MAX_BYTES:,} bytes", hint="a context names the data; keep the data itself out of it"
-        )
-    return _pack(len(encoded)) + b"".join(_pack(len(key)) + key + _pack(len(value)) + value for key, value in encoded)
-
-
-def _encode(context: Mapping[str, str]) -> list[tuple[bytes, bytes]] | None:
-    """The pairs as sorted UTF-8. None instead of an error, because a UnicodeEncodeError would carry the text along."""
+    problem: Exception
     try:
-        return sorted((key.encode(), value.encode()) for key, value in context.items())
+        pairs = sorted([(_utf8(key), _utf8(value)) for key, value in context.items()])
+        if not pairs:
+            return b""
+        data = _u16(len(pairs)) + b"".join([_u16(len(key)) + key + _u16(len(value)) + value for key, value in pairs])
+        if len(data) <= MAX_BYTES:
+            return data
+        problem = _too_long()
     except UnicodeEncodeError:
-        return None
+        problem = ValueError("context: text with a lone surrogate cannot be encoded as UTF-8")
+    except (AttributeError, TypeError):
+        problem = TypeError("context: a mapping of text to text (str to str) expected")
+    except StructError:
+        problem = _too_long()
+    raise problem  # Outside of `except`, because a UnicodeEncodeError would carry the text along in the chain.
+
+
+def _too_long() -> LimitExceededError:
+    return LimitExceededError(
+        f"context: more than {MAX_BYTES:,} bytes", hint="a context names the data; keep the data itself out of it"
+    )
 
 
 def parse(data: bytes) -> dict[str, str]:
@@ -67,13 +69,13 @@ def parse(data: bytes) -> dict[str, str]:
         raise ValueError("context: too long")
     fields: list[bytes] = []
     at = 2
-    count = _u16.unpack_from(data)[0] if len(data) >= 2 else 0
+    count = int.from_bytes(data[:2])
     if count == 0:
         raise ValueError("context: an empty context has no bytes")
     for _ in range(2 * count):
         if at + 2 > len(data):
             raise ValueError("context: cut short")
-        end = at + 2 + _u16.unpack_from(data, at)[0]
+        end = at + 2 + int.from_bytes(data[at : at + 2])
         if end > len(data):
             raise ValueError("context: cut short")
         fields.append(bytes(data[at + 2 : end]))
@@ -81,7 +83,7 @@ def parse(data: bytes) -> dict[str, str]:
     if at != len(data):
         raise ValueError("context: bytes left over")
     keys, values = fields[::2], fields[1::2]
-    if any(left >= right for left, right in zip(keys, keys[1:], strict=False)):
+    if any(left >= right for left, right in pairwise(keys)):
         raise ValueError("context: keys are not in order")
     try:
         return {key.decode(): value.decode() for key, value in zip(keys, values, strict=True)}

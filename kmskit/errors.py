@@ -17,8 +17,8 @@ KmsError                      anything below; catch this to catch all
 ├── ThrottledError            too many requests (retryable)
 └── ServiceUnavailableError   the service, token or store is away, full or locked (retryable)
 
-Wrong types raise TypeError and wrong argument values ValueError, as everywhere in Python. No error carries plaintext, key
-material, a PIN or another secret, and none says why an authentication failed.
+Wrong types raise TypeError and wrong argument values ValueError, as everywhere in Python. No error carries plaintext,
+key material, a PIN or another secret, and none says why an authentication failed.
 """
 
 from __future__ import annotations

@@ -78,10 +78,11 @@ def explain(ciphertext: bytes, kms: Kms | None = None) -> Explanation:
         return Explanation("envelope", size, f"an envelope message, suite 0x{suite:04x}{_ENVELOPE_SUITES[suite]}")
     if size >= local.OVERHEAD and data[0] == local.FORMAT:
         version = local.version_name(local.parse(data).version)
-        note = f"a guess from the first byte: {size - local.OVERHEAD} bytes encrypted with AES-GCM or SM4-GCM by a local backend"
+        held = size - local.OVERHEAD
+        note = f"a guess from the first byte: {held} bytes under AES-GCM or SM4-GCM, from a local backend"
         return Explanation("local", size, note, version, kms.key_of_version(version) if kms else None)
     if (version_id := _alibaba_version(data)) is not None:
-        note = "a guess from its shape: a CiphertextBlob of Alibaba Cloud KMS; the service keeps which key the version is of"
+        note = "a guess from its shape: a CiphertextBlob of Alibaba Cloud KMS; only the service knows the version's key"
         return Explanation("alibaba", size, note, version_id, kms.key_of_version(version_id) if kms else None)
     if size in _RSA_SIZES:
         return Explanation("unknown", size, f"a guess from its length: {_RSA_SIZES[size]} ciphertext or signature")

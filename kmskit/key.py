@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from kmskit import markup
 from kmskit.algorithms import SPECS, Algorithm, Spec, choose
 from kmskit.backend import Backend, Context, operation
 from kmskit.batch import Batch
 from kmskit.context import canonical
 from kmskit.errors import InvalidSignatureError, KmsError, UnsupportedError
+from kmskit.keyview import KeyView
 from kmskit.names import check_alias, check_bytes, check_tags, strip_alias_prefix
 from kmskit.progress import Progress, track
-from kmskit.types import Buffer, DataKey, KeyInfo, KeySpec, KeyState, KeyUsage, Protection, Signature
+from kmskit.types import Buffer, DataKey, KeyInfo, KeyUsage, Signature
 
 if TYPE_CHECKING:
     from kmskit.kms import Kms
@@ -26,11 +26,11 @@ _DELETION_DAYS = range(7, 367)
 _DATA_KEY_LENGTHS = range(1, 1025)
 
 
-class Key:
+class Key(KeyView):
     """One key. Made by `Kms.create_key`, `Kms.import_key`, `Kms.key`, `Kms.keys` or `kmskit.open_key`.
 
-    The properties are a snapshot: of the time it was made, of `refresh()`, or of this object's last call that changed the
-    key. A Key pickles as its URI, without any secret, and opens again on first use.
+    The properties are a snapshot: of the time it was made, of `refresh()`, or of this object's last call that changed
+    the key. A Key pickles as its URI, without any secret, and opens again on first use.
 
     Every method raises KeyStateError when the key's state does not allow it, KeyNotFoundError when the key is gone,
     UnsupportedError when its spec or usage does not offer it, and AccessDeniedError, AuthenticationError or
@@ -70,69 +70,13 @@ class Key:
     def __hash__(self) -> int:
         return hash(self.id)
 
-    # Properties
-
     @property
     def uri(self) -> str:
         """The key's URI for `kmskit.open_key`. It holds no secret."""
         return self._backend.key_uri(self.id)
 
-    @property
-    def aliases(self) -> tuple[str, ...]:
-        return self._info.aliases
-
-    @property
-    def spec(self) -> KeySpec:
-        return self._info.spec
-
-    @property
-    def usage(self) -> KeyUsage:
-        return self._info.usage
-
-    @property
-    def state(self) -> KeyState:
-        return self._info.state
-
-    @property
-    def versions(self) -> tuple[str, ...]:
-        """Ids of the key's versions, oldest first."""
-        return self._info.versions
-
-    @property
-    def primary_version(self) -> str:
-        """The version that new ciphertexts and signatures are made with."""
-        return self._info.primary_version
-
-    @property
-    def description(self) -> str:
-        return self._info.description
-
-    @property
-    def tags(self) -> Mapping[str, str]:
-        return self._info.tags
-
-    @property
-    def protection(self) -> Protection:
-        return self._info.protection
-
-    @property
-    def created(self) -> datetime:
-        return self._info.created
-
-    @property
-    def rotation_period(self) -> timedelta | None:
-        return self._info.rotation_period
-
-    @property
-    def next_rotation(self) -> datetime | None:
-        return self._info.next_rotation
-
-    @property
-    def deletion_date(self) -> datetime | None:
-        """When a key that is pending deletion is due."""
-        return self._info.deletion_date
-
-    # Encryption
+    # Encryption. `encrypt`, `decrypt` and `sign` are written out and not decorated: they are everyone's first loop, and
+    # the decorator's call costs a tenth of theirs.
 
     def encrypt(self, plaintext: Buffer, *, context: Context = None, algorithm: str | None = None) -> bytes:
         """Encrypt a small plaintext (`kms.supports(spec, "encrypt").max_bytes`).
@@ -146,7 +90,6 @@ class Key:
             LimitExceededError: too large; use `kmskit.envelope`.
             UnsupportedError: also for a context with an RSA key: RSA-OAEP cannot bind one.
         """
-        # Written out, not decorated: this is the hot path of everyone's first loop.
         try:
             if type(plaintext) is not bytes:
                 plaintext = check_bytes("plaintext", plaintext)
@@ -215,7 +158,6 @@ class Key:
 
     # Signatures
 
-    @operation("sign")
     def sign(self, message: Buffer, *, algorithm: str | None = None) -> Signature:
         """Sign a message of any size; it is hashed first, as the algorithm says.
 
@@ -223,8 +165,12 @@ class Key:
             message: the bytes.
             algorithm: for RSA keys `RSA_PSS_SHA_256` (default) or `RSA_PKCS1_SHA_256`.
         """
-        chosen = self._choose(_SIGN, algorithm)
-        return self._backend.sign(self.id, check_bytes("message", message), chosen)
+        try:
+            chosen = self._choose(_SIGN, algorithm)
+            return self._backend.sign(self.id, check_bytes("message", message), chosen)
+        except KmsError as error:
+            error.located(self.kms.backend, "sign")
+            raise
 
     @operation("sign")
     def sign_digest(self, digest: Buffer, *, algorithm: str | None = None) -> Signature:
@@ -450,45 +396,6 @@ class Key:
                 hint="a verifier decides which algorithm it takes, not the signature",
             )
         return signature.value, chosen
-
-    # Display. No repr raises: what is denied or unreachable is shown as such.
-
-    def title(self) -> str:
-        """The first alias, else the id."""
-        return markup.alias_text(self.aliases[0]) if self.aliases else markup.volatile_text(self.id)
-
-    def title_html(self) -> markup.Html:
-        return markup.alias_html(self.aliases[0]) if self.aliases else markup.code(markup.volatile_html(self.id))
-
-    def __repr__(self) -> str:
-        try:
-            return f"<Key {self.title()} {self.spec} {self.usage} {self.state} {len(self.versions)} version(s)>"
-        except KmsError as error:
-            return f"<Key {markup.volatile_text(self.id)}: {type(error).__name__}>"
-
-    def _repr_html_(self) -> str:
-        try:
-            info = self._info
-        except KmsError as error:
-            return markup.card("Key", {"id": markup.volatile_html(self.id), "shown": f"no: {type(error).__name__}"})
-        rows: dict[str, object] = {
-            "spec": info.spec,
-            "usage": info.usage,
-            "aliases": markup.Html(", ".join(map(markup.alias_html, info.aliases))) if len(info.aliases) > 1 else None,
-            "description": info.description or None,
-            "tags": markup.pairs(info.tags) if info.tags else None,
-            "protection": f"{info.protection}, {info.origin.lower()}" + (", exportable" if info.exportable else ""),
-            "versions": _versions_html(info) if info.versions else None,
-            "next rotation": info.next_rotation and markup.volatile_html(f"{info.next_rotation:%Y-%m-%d}"),
-            "deletion due": info.deletion_date and markup.volatile_html(f"{info.deletion_date:%Y-%m-%d}"),
-            "id": markup.code(markup.volatile_html(info.id)),
-        }
-        return markup.card(self.title_html(), rows, mark=markup.badge(info.state))
-
-
-def _versions_html(info: KeyInfo) -> markup.Html:
-    primary = markup.code(markup.volatile_html(info.primary_version))
-    return markup.Html(f"{len(info.versions)}, primary {primary}")
 
 
 def _check_digest(digest: Buffer, algorithm: Algorithm) -> Buffer:

@@ -39,8 +39,8 @@ def connect(uri: str | None = None, **options: Any) -> Kms:
 
     Args:
         uri: `software:`, `software:///abs/keys.db`, `software:?memory=1`, `pkcs11:token=…?module-path=…`,
-            `alibaba://REGION…`; if left out, the environment's KMSKIT_URI, else `software:`, the key store in the user's
-            data folder.
+            `alibaba://REGION…`; if left out, the environment's KMSKIT_URI, else `software:`, the key store in the
+            user's data folder.
         **options: what must not stand in a URI: `passphrase=` and `clock=` (software), `pin=` (pkcs11), `credential=`
             (alibaba).
 
@@ -157,7 +157,8 @@ class Kms:
         """Make a key from material of one's own.
 
         Args:
-            material: the secret's bytes for AES, SM4 and HMAC; a pyca/cryptography private key, PEM or DER for the others.
+            material: the secret's bytes for AES, SM4 and HMAC; a pyca/cryptography private key, PEM or DER for the
+            others.
             spec: what kind of key the material is.
             alias, usage, description, tags, exportable: as for `create_key`.
 
@@ -246,7 +247,8 @@ class Kms:
 
         Args:
             spec: a KeySpec.
-            operation: `create`, `import`, `encrypt`, `decrypt`, `reencrypt`, `sign`, `verify`, `mac`, `data_key`, `rotate`.
+            operation: `create`, `import`, `encrypt`, `decrypt`, `reencrypt`, `sign`, `verify`, `mac`, `data_key`,
+            `rotate`.
 
         Raises:
             UnsupportedError: no such spec.

@@ -1,8 +1,8 @@
 """HTML and plain text for everything kmskit displays: the one place where values from others are escaped.
 
-Aliases, tags, contexts and error texts come from other people, so a value is escaped unless it already is `Html`. Styles
-stand inline, because JupyterLab drops `<style>` from a notebook that is not trusted yet, and use only colours that are
-legible on a light and on a dark page. GitHub drops the styles too and still shows plain tables.
+Aliases, tags, contexts and error texts come from other people, so a value is escaped unless it already is `Html`.
+Styles stand inline, because JupyterLab drops `<style>` from a notebook that is not trusted yet, and use only colours
+that are legible on a light and on a dark page. GitHub drops the styles too and still shows plain tables.
 
 A measured or random value is wrapped as *volatile*: `<span class="kms-volatile">` in HTML, `⟨…⟩` in text. The notebook
 tests mask exactly those (see `kmskit.testing.notebooks`) and compare everything else.
@@ -30,7 +30,7 @@ class Html(str):
 
 
 def printable(value: object) -> str:
-    """`str(value)` with control and direction characters written as escapes (`\\x1b`), so that no terminal obeys them."""
+    """`str(value)` with control and direction characters as escapes (`\\x1b`), so that no terminal obeys them."""
     return _CONTROLS.sub(lambda m: m[0].encode("unicode_escape").decode("ascii"), str(value))
 
 
@@ -97,7 +97,7 @@ def table(headers: Sequence[object], rows: Iterable[Sequence[object]], *, note: 
 
 
 def card(title: object, rows: Mapping[str, object], *, mark: object = None, kind: str = "plain") -> Html:
-    """A small framed sheet: a title, a badge beside it, and `name: value` lines; a value of None leaves its line out."""
+    """A small framed sheet: a title, a badge beside it, and `name: value` lines, but none for a value of None."""
     lines = "".join(
         f'<tr><td style="{_CELL};opacity:0.75">{escape(name)}</td><td style="{_CELL}">{escape(value)}</td></tr>'
         for name, value in rows.items()
@@ -112,7 +112,7 @@ def card(title: object, rows: Mapping[str, object], *, mark: object = None, kind
 
 
 def columns(headers: Sequence[object], rows: Iterable[Sequence[object]]) -> str:
-    """The plain-text twin of `table`: aligned columns. The mask of a volatile cell hides its width only in a last column."""
+    """The plain-text twin of `table`: aligned columns."""
     lines = [[printable(cell) for cell in line] for line in [headers, *rows]]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     return "\n".join(

@@ -3,11 +3,11 @@
     scheme:[//authority][/path][?name=value(&name=value)*]            software:, alibaba:, and schemes of others
     pkcs11:[name=value(;name=value)*][?name=value(&name=value)*]      RFC 7512
 
-Parts are percent-encoded UTF-8 (RFC 3986; a `+` is a plus). Bytes that are not UTF-8, as in RFC 7512's binary `id`, are kept
-as surrogate escapes, so that parsing and formatting lose nothing.
+Parts are percent-encoded UTF-8 (RFC 3986; a `+` is a plus). Bytes that are not UTF-8, as in RFC 7512's binary `id`, are
+kept as surrogate escapes, so that parsing and formatting lose nothing.
 
-A URI is trusted configuration and holds no secret. Its query may still tell paths and names, so no repr and no error here
-shows it.
+A URI is trusted configuration and holds no secret. Its query may still tell paths and names, so no repr and no error
+here shows it.
 """
 
 from __future__ import annotations
@@ -78,7 +78,8 @@ class Uri:
         """Refuse attributes that the scheme does not know, so that a typing error is not passed over.
 
         Raises:
-            ConfigurationError: there is another one. The message lists the known names and repeats nothing of the query.
+            ConfigurationError: there is another one. The message lists the known names and repeats nothing of the
+            query.
         """
         for what, given, names in (("query", self.query, [*known]), ("path", self.attributes, [*attributes])):
             if not set(given) <= set(names):

@@ -70,8 +70,8 @@ class SoftwareBackend(Backend):
             uri: `software:`, `software:///abs/keys.db[?key-file=/abs/file]` or `software:?memory=1`.
             passphrase: protects the store, instead of a key file; text, or a function that asks for it. If left out,
                 the environment's KMSKIT_PASSPHRASE, else the key file.
-            clock: the time in seconds since 1970, or an aware datetime; `time.time` if left out. A clock of one's own is
-                asked at every call.
+            clock: the time in seconds since 1970, or an aware datetime; `time.time` if left out. A clock of one's own
+                is asked at every call.
 
         Raises:
             ConfigurationError: the URI, the store or the key file cannot be used; nothing was changed.
@@ -226,13 +226,12 @@ class SoftwareBackend(Backend):
         return self._key(key_id).decrypt(ciphertext, context, algorithm)  # type: ignore[no-any-return]
 
     def sign(self, key_id: str, message: Buffer, algorithm: Algorithm, /) -> Signature:
-        return self._signature(key_id, self._key(key_id), message, algorithm, hashed=False)
+        key = self._key(key_id)
+        return Signature(key.sign(message, algorithm), key_id, key.version, algorithm.name)
 
     def sign_digest(self, key_id: str, digest: Buffer, algorithm: Algorithm, /) -> Signature:
-        return self._signature(key_id, self._key(key_id), digest, algorithm, hashed=True)
-
-    def _signature(self, key_id: str, key: Any, message: Buffer, algorithm: Algorithm, hashed: bool) -> Signature:
-        return Signature(key.sign(message, algorithm, hashed=hashed), key_id, key.version, algorithm.name)
+        key = self._key(key_id)
+        return Signature(key.sign(digest, algorithm, hashed=True), key_id, key.version, algorithm.name)
 
     def verify(self, key_id: str, message: Buffer, signature: bytes, algorithm: Algorithm, /) -> None:
         self._key(key_id).verify(message, signature, algorithm)

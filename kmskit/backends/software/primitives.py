@@ -62,9 +62,9 @@ class SymmetricKey:
 
     def __init__(self, spec: Spec, materials: Mapping[int, bytes], primary: int, uses: count[int]) -> None:
         make = _Sm4Gcm if spec.family == "SM4" else AESGCM
-        self._versions: dict[int, _Aead] = {version: make(material) for version, material in materials.items()}
-        self._encrypt = self._versions[primary].encrypt
+        self._versions: dict[bytes, _Aead] = {header(number): make(secret) for number, secret in materials.items()}
         self._header = header(primary)
+        self._encrypt = self._versions[self._header].encrypt
         self._uses = uses
         self._warn_after: float = WARN_AFTER
 
@@ -86,17 +86,19 @@ class SymmetricKey:
 
     def decrypt(self, ciphertext: Buffer, context: Context, algorithm: Algorithm | None) -> bytes:
         aad = canonical(context)
-        version, iv, body = parse(ciphertext)
-        aead = self._versions.get(version)
+        data = bytes(ciphertext)
+        aead = self._versions.get(data[:5])
+        if aead is not None:
+            try:
+                return aead.decrypt(data[5:17], data[17:], aad)
+            except InvalidTag:
+                pass
+        version = parse(data).version  # Says it, if the bytes are no ciphertext at all.
         if aead is None:
             raise InvalidCiphertextError(
                 f"the ciphertext names version {version_name(version)}, which this key does not have",
                 hint="another key made it, or its first bytes were changed",
             )
-        try:
-            return aead.decrypt(iv, body, aad)
-        except InvalidTag:
-            pass
         raise _unopened()
 
 

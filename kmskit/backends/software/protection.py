@@ -5,7 +5,8 @@ What the database holds is one JSON text. Its `parameters` are authenticated tog
     {"parameters": {"method": "passphrase", "salt": …, "memory_kib": …, "iterations": …, "lanes": …}, "wrapped": …}
     {"parameters": {"method": "key-file"}, "wrapped": …}
 
-`wrapped` is base64 of: iv 12 | store key 32 | tag 16, AES-256-GCM. The passphrase goes through Argon2id (RFC 9106, second
+`wrapped` is base64 of: iv 12 | store key 32 | tag 16, AES-256-GCM. The passphrase goes through Argon2id (RFC 9106,
+second
 recommended option: 64 MiB, 3 passes, 4 lanes). A key file is `kmskit key file 1`, a line end, and base64 of 32 bytes.
 """
 
@@ -17,6 +18,7 @@ import os
 import unicodedata
 from base64 import b64decode, b64encode
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -124,10 +126,8 @@ class KeyFile:
                 file.write(_FILE_HEAD + b64encode(os.urandom(_KEY_SIZE)) + b"\n")
                 file.flush()
                 os.fsync(file.fileno())
-            try:
+            with suppress(FileExistsError):
                 os.link(aside, self._path)
-            except FileExistsError:
-                pass
         finally:
             aside.unlink()
 

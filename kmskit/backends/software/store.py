@@ -1,9 +1,9 @@
 """The key store: keys, versions, aliases and tags as rows, and key material that is wrapped under the store key.
 
-Material is stored as iv 12 | ciphertext | tag 16, AES-256-GCM under the store key. Its associated data are the canonical
-bytes (as of a context) of key id, version, spec, usage, origin and exportable: a row whose facts were changed, or whose
-material was moved to another row, does not open. Aliases, tags, states and dates are not authenticated; SECURITY.md says what
-someone who can write the file can do with them.
+Material is stored as iv 12 | ciphertext | tag 16, AES-256-GCM under the store key. Its associated data are the
+canonical bytes (as of a context) of key id, version, spec, usage, origin and exportable: a row whose facts were
+changed, or whose material was moved to another row, does not open. Aliases, tags, states and dates are not
+authenticated; SECURITY.md says what someone who can write the file can do with them.
 """
 
 from __future__ import annotations
