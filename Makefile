@@ -1,0 +1,47 @@
+# Two commands matter: `make lab` opens the course, `make test` runs every test. Each sets up first what is missing.
+
+PYTHON := .venv/bin/python
+PYTEST := $(PYTHON) -m pytest
+
+# Notebooks and tests call `kmskit` by its name.
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+
+# Tests and stored outputs depend on nobody's Jupyter settings, IPython start-up files or cloud credentials.
+test notebooks soak bench: export HOME := $(CURDIR)/.cache/home
+
+.PHONY: help setup lab test check notebooks soak bench clean
+
+help:  ## list the targets
+	@sed -n 's/^\([a-z]*\):.*  ## \(.*\)/make \1\t\2/p' Makefile | expand -t 16
+
+setup:  ## make .venv with every package pinned; bring SoftHSM and Chromium
+	@tools/setup.sh
+	@mkdir -p .cache/home
+
+lab: setup  ## open the course in JupyterLab; LAB_ARGS="..." goes on to it
+	$(PYTHON) -m jupyterlab $(if $(filter 0,$(shell id -u)),--allow-root) $(LAB_ARGS) notebooks/00-start-here.ipynb
+
+test: setup  ## run every test: unit, conformance, notebooks, browser
+	@start=$$(date +%s); failed=0; \
+	$(PYTEST) || failed=1; \
+	$(PYTEST) -p kmskit.testing.notebooks notebooks || failed=1; \
+	echo "make test took $$(($$(date +%s) - start)) s"; exit $$failed
+
+check: setup  ## lint, format, types and spelling
+	$(PYTHON) -m ruff check
+	$(PYTHON) -m ruff format --check
+	$(PYTHON) -m mypy
+	$(PYTHON) -m codespell_lib
+
+notebooks: setup  ## run the notebooks again and store their outputs
+	$(PYTHON) -m kmskit.testing.notebooks notebooks/*.ipynb
+
+soak: setup  ## the long fault and load runs
+	KMSKIT_SOAK=1 $(PYTEST) -m soak --timeout=0
+
+bench: setup  ## measure speed
+	$(PYTHON) -m kmskit.bench
+
+clean:  ## remove what was made here: .venv, caches, artifacts
+	rm -rf .venv .cache .hypothesis artifacts
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
