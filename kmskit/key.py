@@ -71,6 +71,11 @@ class Key(KeyView):
         return hash(self.id)
 
     @property
+    def backend(self) -> str:
+        """The name of the backend it belongs to."""
+        return self.kms.backend
+
+    @property
     def uri(self) -> str:
         """The key's URI for `kmskit.open_key`. It holds no secret."""
         return self._backend.key_uri(self.id)
