@@ -72,8 +72,8 @@ class _KeyType(NamedTuple):
 def export_keyset(key: Key, *, wrap_with: Key | None = None) -> str:
     """The keyset with which Tink does what this key does; the table of this module says which specs Tink has.
 
-    In Python `tink.json_proto_keyset_format.parse` reads the clear form. `parse_encrypted` reads the other, with an AEAD of
-    the wrapping key and empty associated data; that AEAD may come from the keyset of an exported wrapping key.
+    In Python `tink.json_proto_keyset_format.parse` reads the clear form; `parse_encrypted` the other, with an AEAD of
+    the wrapping key and empty associated data. That AEAD may come from the keyset of an exported wrapping key.
 
     Args:
         key: a key made with `exportable=True`.
