@@ -113,7 +113,9 @@ class KeyFile:
         parameters, wrapped = _read(record)
         if parameters["method"] != "key-file":
             raise ConfigurationError(
-                "this store is protected by a passphrase", hint="connect(uri, passphrase=...), or set KMSKIT_PASSPHRASE"
+                "this store is protected by a passphrase",
+                code="PASSPHRASE_REQUIRED",  # By which the command line knows that it may ask for one.
+                hint="connect(uri, passphrase=...), or set KMSKIT_PASSPHRASE",
             )
         return _unwrap(self._load(), parameters, wrapped, "the key file does not open this store: it is another one's")
 
