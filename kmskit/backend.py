@@ -16,6 +16,7 @@ from typing import Any, ClassVar, Concatenate, ParamSpec, Protocol, Self, TypeVa
 
 from kmskit.algorithms import Algorithm
 from kmskit.batch import Outcome
+from kmskit.ciphertext import OVERHEAD
 from kmskit.errors import ConfigurationError, InvalidCiphertextError, KmsError, LimitExceededError, UnsupportedError
 from kmskit.types import Buffer, KeyFilter, KeyInfo, KeySpec, KeyUsage, Operation, Protection, Signature
 from kmskit.uri import Uri, parse
@@ -195,6 +196,17 @@ class Backend(ABC):
 
     def decrypt_data_key(self, key_id: str, ciphertext: Buffer, context: Context, /) -> bytearray:
         return bytearray(self.decrypt(key_id, ciphertext, context, None))
+
+    def wrap_data_key(self, key_id: str, data_key: Buffer, context: Context, /) -> bytes:
+        """What `decrypt_data_key` opens."""
+        return self.encrypt(key_id, data_key, context, None)
+
+    def wrapped_size(self, length: int, /) -> int:
+        """The size of a wrapped data key; here, of the local backends' ciphertext."""
+        return length + OVERHEAD
+
+    def check_usable(self, key_id: str, /) -> None:  # noqa: B027  # A service is asked by using it.
+        """Raise if it is known without a request that the key may not be used."""
 
     def reencrypt(
         self, key_id: str, ciphertext: Buffer, context: Context, to_key_id: str, to_context: Context, /

@@ -266,6 +266,29 @@ class Key(KeyView):
         wrapped = bytes(check_bytes("ciphertext", ciphertext))
         return DataKey(self._backend.decrypt_data_key(self.id, wrapped, context), wrapped)
 
+    @operation("data_key")
+    def wrap_data_key(self, data_key: Buffer, *, context: Context = None) -> bytes:
+        """Wrap a data key that was made elsewhere, so that `decrypt_data_key` opens it: for a second recipient.
+
+        Args:
+            data_key: 1 to 1,024 bytes.
+            context: as for `generate_data_key`.
+        """
+        self._only_symmetric("data_key")
+        data_key = check_bytes("data_key", data_key)
+        if len(data_key) not in _DATA_KEY_LENGTHS:
+            raise ValueError(f"data_key: 1 to 1,024 bytes expected, not {len(data_key)}")
+        return self._backend.wrap_data_key(self.id, data_key, context)
+
+    def wrapped_size(self, length: int = 32) -> int:
+        """How many bytes a wrapped data key of `length` bytes has. No request is made."""
+        return self._backend.wrapped_size(length)
+
+    @operation("data_key")
+    def check_usable(self) -> None:
+        """Raise if it is known here, without a request, that the key may not be used; local backends know."""
+        self._backend.check_usable(self.id)
+
     # Lifecycle
 
     @operation("describe")

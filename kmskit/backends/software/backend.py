@@ -255,14 +255,21 @@ class SoftwareBackend(Backend):
         plaintext = bytearray(os.urandom(length))
         return plaintext, self.encrypt(key_id, plaintext, context, None)
 
+    def check_usable(self, key_id: str, /) -> None:
+        self._fresh(key_id)
+
     # The cache
+
+    def _fresh(self, key_id: str) -> Any:
+        """A key ready for use."""
+        if monotonic() >= self._fresh_until:
+            self._renew()
+        return self._loaded.get(key_id) or self._load(key_id)
 
     def _key(self, key_id: str) -> Any:
         """A key ready for use, counted as one call."""
         self.calls += 1
-        if monotonic() >= self._fresh_until:
-            self._renew()
-        return self._loaded.get(key_id) or self._load(key_id)
+        return self._fresh(key_id)
 
     def _usable(self, key_id: str) -> KeyInfo:
         info = self._store.find(key_id)
