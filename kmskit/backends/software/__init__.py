@@ -4,6 +4,6 @@ It protects keys at rest: the file is worthless without the passphrase or key fi
 process or from whoever can read its memory; that takes a token or a service. SECURITY.md has the whole threat model.
 """
 
-from kmskit.backends.software.backend import SoftwareBackend
+from kmskit.backends.software.backend import SoftwareBackend, store_files
 
-__all__ = ["SoftwareBackend"]
+__all__ = ["SoftwareBackend", "store_files"]

@@ -26,7 +26,7 @@ from kmskit.errors import ConfigurationError, KeyNotFoundError, KeyStateError, S
 from kmskit.types import Buffer, KeyFilter, KeyInfo, KeySpec, KeyState, KeyUsage, Operation, Origin, Signature
 from kmskit.uri import Uri
 
-__all__ = ["SoftwareBackend"]
+__all__ = ["SoftwareBackend", "store_files"]
 
 _FRESH_SECONDS = 1.0
 _CACHED_KEYS = 4096
@@ -87,10 +87,13 @@ class SoftwareBackend(Backend):
                     "a store in memory has no path, key file or passphrase", hint="write software:?memory=1"
                 )
             return cls(uri, Store(None, NoProtection(), clock), fresh_seconds)
-        path = _path_of(uri)
+        path, key_file = store_files(uri)
+        if not uri.path:
+            with translated():
+                path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         return cls(
             Uri("software", "", path.as_posix() if path.drive == "" else "/" + path.as_posix(), query=uri.query),
-            Store(path, _protection(uri, path, passphrase), clock),
+            Store(path, _protection(uri, key_file, passphrase), clock),
             fresh_seconds,
         )
 
@@ -328,29 +331,36 @@ def _private_to_one_kms() -> ConfigurationError:
     )
 
 
-def _path_of(uri: Uri) -> Path:
-    """The database's path; the user's data folder is made if it is not there."""
+def store_files(uri: Uri) -> tuple[Path, Path]:
+    """Where the key store of a URI lies, and the key file that protects it unless a passphrase does.
+
+    Nothing is looked at and nothing is made. A store in memory has neither.
+
+    Args:
+        uri: `software:` or `software:///abs/keys.db[?key-file=/abs/file]`.
+
+    Raises:
+        ConfigurationError: one of the paths is not absolute.
+    """
     if not uri.path and not uri.authority:
-        folder = platformdirs.user_data_path("kmskit")
-        with translated():
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        return folder / "keys.db"
-    path = Path(uri.path[1:] if os.name == "nt" else uri.path)
-    if uri.authority or not path.is_absolute():
-        raise ConfigurationError(
-            "a software: URI names an absolute path", hint="write software:///abs/keys.db, with three slashes"
-        )
-    return path
+        path = platformdirs.user_data_path("kmskit") / "keys.db"
+    else:
+        path = Path(uri.path[1:] if os.name == "nt" else uri.path)
+        if uri.authority or not path.is_absolute() or not path.name:
+            raise ConfigurationError(
+                "a software: URI names an absolute path", hint="write software:///abs/keys.db, with three slashes"
+            )
+    key_file = Path(uri.query.get("key-file", path.with_name(path.name + _KEY_FILE_SUFFIX)))
+    if not key_file.is_absolute():
+        raise ConfigurationError("key-file= names an absolute path")
+    return path, key_file
 
 
-def _protection(uri: Uri, path: Path, passphrase: str | Callable[[], str] | None) -> Protection:
-    key_file = uri.query.get("key-file")
-    if passphrase is not None and key_file is not None:
-        raise ConfigurationError("a store has a passphrase or a key file, not both", hint="leave one of them out")
-    if key_file is not None:
-        if not Path(key_file).is_absolute():
-            raise ConfigurationError("key-file= names an absolute path")
-        return KeyFile(Path(key_file))
+def _protection(uri: Uri, key_file: Path, passphrase: str | Callable[[], str] | None) -> Protection:
+    if "key-file" in uri.query:
+        if passphrase is not None:
+            raise ConfigurationError("a store has a passphrase or a key file, not both", hint="leave one of them out")
+        return KeyFile(key_file)
     if passphrase is None:
         passphrase = os.environ.get("KMSKIT_PASSPHRASE") or None
-    return KeyFile(path.with_name(path.name + _KEY_FILE_SUFFIX)) if passphrase is None else Passphrase(passphrase)
+    return KeyFile(key_file) if passphrase is None else Passphrase(passphrase)
