@@ -21,6 +21,8 @@ missing() {
     command -v softhsm2-util >/dev/null || echo softhsm2
     command -v "${KMSKIT_CHROMIUM:-chromium}" >/dev/null || echo chromium
     command -v openssl >/dev/null || echo openssl
+    # The Node.js inside Playwright is linked with it.
+    PATH="$PATH:/sbin" ldconfig -p 2>/dev/null | grep -q libatomic.so.1 || echo libatomic1
 }
 
 # Nobody is asked for a password: without one to spare, what needs root is left to the user.

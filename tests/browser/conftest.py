@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from ctypes.util import find_library
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,8 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BrowserContext
     """Chromium, started once."""
     if lab.chromium() is None:
         parts.missing("Chromium")
+    if find_library("atomic") is None:
+        parts.missing("libatomic, which Playwright needs,")
     with lab.browsing(tmp_path_factory.mktemp("browser")) as browser:
         yield browser
 
