@@ -31,7 +31,7 @@ bring() {
     $root apt-get --version >/dev/null 2>&1 || return 0
     say "Installing with apt:" "$@"
     $root apt-get update -qq || return 0
-    $root env DEBIAN_FRONTEND=noninteractive apt-get install -qq --no-install-recommends "$@" >&2 || return 0
+    $root env DEBIAN_FRONTEND=noninteractive apt-get install -qq --no-install-recommends "$@" >/dev/null || return 0
 }
 
 packages=$(missing | xargs)
