@@ -91,7 +91,7 @@ class SymmetricKey:
         if aead is not None:
             try:
                 return aead.decrypt(data[5:17], data[17:], aad)
-            except InvalidTag:
+            except (InvalidTag, ValueError):  # ValueError: the bytes end inside of the IV or tag.
                 pass
         version = parse(data).version  # Says it, if the bytes are no ciphertext at all.
         if aead is None:
@@ -122,7 +122,7 @@ class AsymmetricKey:
                 f"plaintext: {len(plaintext):,} bytes, and {self._spec.name} with {row.name} takes {limit}",
                 hint="use envelope encryption: kmskit.envelope.encrypt(data, [key])",
             )
-        return self.public_key.encrypt(plaintext, _padding(row))  # type: ignore[no-any-return]
+        return self.public_key.encrypt(bytes(plaintext), _padding(row))  # type: ignore[no-any-return]
 
     def decrypt(self, ciphertext: Buffer, context: Context, algorithm: Algorithm | None) -> bytes:
         try:
