@@ -22,7 +22,7 @@ from kmskit.names import check_alias, check_tags, strip_alias_prefix
 from kmskit.types import OPERATIONS, KeyFilter, KeyInfo, KeySpec, KeyState, KeyUsage, Operation, Protection
 from kmskit.uri import parse
 
-__all__ = ["BACKENDS", "Kms", "connect", "open_key"]
+__all__ = ["BACKENDS", "Kms", "connect", "open_backend", "open_key"]
 
 BACKENDS = {
     "software": "kmskit.backends.software:SoftwareBackend",
@@ -49,7 +49,7 @@ def connect(uri: str | None = None, **options: Any) -> Kms:
         AuthenticationError: wrong passphrase or PIN.
         TypeError: an option the backend does not know.
     """
-    backend = _open(uri if uri is not None else os.environ.get("KMSKIT_URI") or "software:", options)
+    backend = open_backend(uri, **options)
     return Kms(backend.uri, backend)
 
 
@@ -63,6 +63,12 @@ def open_key(uri: str, **options: Any) -> Key:
     parsed = parse(uri)
     of_backend, key_id = _backend_class(parsed.scheme).split_key_uri(parsed)
     return connect(str(of_backend), **options).key(key_id)
+
+
+def open_backend(uri: str | None = None, **options: Any) -> Backend:
+    """The Backend behind a Kms, for those who wrap one in another; `connect` is for everyone else."""
+    parsed = parse(uri if uri is not None else os.environ.get("KMSKIT_URI") or "software:")
+    return _backend_class(parsed.scheme).open(parsed, **options)
 
 
 class Kms:
@@ -86,7 +92,7 @@ class Kms:
     def __getattr__(self, name: str) -> Any:
         if name != "_backend":
             raise AttributeError(f"a Kms has no attribute {name!r}")
-        self._backend = _open(self.uri, {})
+        self._backend = open_backend(self.uri)
         return self._backend
 
     def __reduce__(self) -> tuple[object, ...]:
@@ -344,11 +350,6 @@ def _backend_class(scheme: str) -> type[Backend]:
         return entry.load()  # type: ignore[no-any-return]
     others = sorted({*BACKENDS, *entry_points(group=_ENTRY_POINTS).names})
     raise ConfigurationError(f"there is no backend for {scheme}: URIs", hint=f"known schemes: {', '.join(others)}")
-
-
-def _open(text: str, options: Mapping[str, Any]) -> Backend:
-    parsed = parse(text)
-    return _backend_class(parsed.scheme).open(parsed, **options)
 
 
 def _reopen(text: str) -> Kms:

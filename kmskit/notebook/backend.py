@@ -14,7 +14,7 @@ from typing import Any, TypeVar, cast
 from kmskit import markup
 from kmskit.backend import Backend, NewKey
 from kmskit.errors import KeyNotFoundError, KmsError
-from kmskit.kms import Kms, connect
+from kmskit.kms import Kms, open_backend
 from kmskit.names import is_key_id
 from kmskit.types import KeyFilter, KeyInfo
 
@@ -40,7 +40,7 @@ def scratch(**options: Any) -> Kms:
         ConfigurationError, AuthenticationError, TypeError: as for `kmskit.connect`.
     """
     uri = _MEMORY if "clock" in options else os.environ.get("KMSKIT_URI") or _MEMORY
-    inner = connect(uri, **options)._backend
+    inner = open_backend(uri, **options)
     backend = ScratchBackend(inner, shared=inner.uri != _MEMORY)
     return Kms(backend.uri, cast("Backend", backend))
 
