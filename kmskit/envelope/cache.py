@@ -14,19 +14,24 @@ from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from threading import Lock
 from time import monotonic
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from kmskit.envelope.materials import Materials
+from typing import Generic, Protocol, TypeVar, cast
 
 __all__ = ["DataKeyCache"]
 
 _MAX_AGE, _MAX_MESSAGES, _MAX_BYTES, _MAX_CAPACITY = 300.0, 1000, 2**40, 100
 
 
+class _Reusable(Protocol):
+    def check_usable(self) -> None:
+        """Raise if what was cached may not be used any more."""
+
+
+_Materials = TypeVar("_Materials", bound=_Reusable)
+
+
 @dataclass(slots=True)
-class _Entry:
-    materials: Materials
+class _Entry(Generic[_Materials]):
+    materials: _Materials
     made: float
     messages: int = 0
     plaintext: int = 0
@@ -58,11 +63,11 @@ class DataKeyCache:
             if not 0 < value <= most:
                 raise ValueError(f"{name}: more than 0 and at most {most:,} expected, not {value}")
         self._max_age, self._max_messages, self._max_bytes, self._capacity = max_age, max_messages, max_bytes, capacity
-        self._entries: OrderedDict[Hashable, _Entry] = OrderedDict()
+        self._entries: OrderedDict[Hashable, _Entry[_Reusable]] = OrderedDict()
         self._lock = Lock()
         self._process = os.getpid()
 
-    def materials(self, key: Hashable, size: int, make: Callable[[], Materials]) -> Materials:
+    def materials(self, key: Hashable, size: int, make: Callable[[], _Materials]) -> _Materials:
         """Materials for a message of `size` bytes: cached ones within the limits, else what `make` returns."""
         if size > self._max_bytes:
             return make()
@@ -86,7 +91,7 @@ class DataKeyCache:
                 with self._lock:
                     self._entries.pop(key, None)
                 raise
-            return entry.materials
+            return cast("_Materials", entry.materials)  # A key names one kind of materials.
         made = make()
         with self._lock:
             self._entries[key] = _Entry(made, monotonic(), 1, size)

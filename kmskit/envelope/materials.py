@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from kmskit.context import canonical
+from kmskit.envelope.cache import DataKeyCache
 from kmskit.envelope.header import PUBLIC_KEY_NAME, SIGNED_SUITE, SUITE, Header, Recipient
 from kmskit.envelope.recipients import Wrapper
 from kmskit.envelope.suite import DATA_KEY_SIZE
@@ -15,8 +16,6 @@ from kmskit.errors import InvalidCiphertextError, KmsError
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey, EllipticCurvePublicKey
-
-    from kmskit.envelope.cache import DataKeyCache
 
 __all__ = ["Materials", "check_context", "for_encryption", "unwrap", "verification_key"]
 
