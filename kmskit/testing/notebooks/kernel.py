@@ -1,0 +1,57 @@
+"""Kernels of the Python that runs, in an environment that is the same for everyone."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from jupyter_client.manager import AsyncKernelManager
+from nbclient import NotebookClient
+from nbformat import NotebookNode
+from nbval.kernel import CURRENT_ENV_KERNEL_NAME, NbvalKernelspecManager
+
+__all__ = ["client", "same_for_everyone"]
+
+_FOLDERS = ("IPYTHONDIR", "JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR")
+_UNSET = ("KMSKIT_URI", "PYTHONSTARTUP")
+
+
+@contextmanager
+def same_for_everyone() -> Iterator[Path]:
+    """Set the environment that kernels are started with; yields a folder that goes when it ends."""
+    before = {name: os.environ.get(name) for name in (*_FOLDERS, *_UNSET, "PYTHONHASHSEED")}
+    with TemporaryDirectory(prefix="notebooks-", ignore_cleanup_errors=True) as folder:
+        try:
+            for name in _UNSET:
+                os.environ.pop(name, None)
+            os.environ.update(dict.fromkeys(_FOLDERS, folder), PYTHONHASHSEED="0")
+            yield Path(folder)
+        finally:
+            for name, value in before.items():
+                if value is None:
+                    os.environ.pop(name, None)
+                else:
+                    os.environ[name] = value
+
+
+@contextmanager
+def client(notebook: NotebookNode, folder: Path, timeout: float) -> Iterator[NotebookClient]:
+    """A client with a kernel that runs in `folder`; `timeout` is for each cell, in seconds."""
+    manager = AsyncKernelManager(
+        kernel_name=CURRENT_ENV_KERNEL_NAME,
+        kernel_spec_manager=NbvalKernelspecManager(),
+        transport="ipc",  # Sockets in the runtime folder, which other users of the machine cannot listen to.
+    )
+    running = NotebookClient(
+        notebook,
+        km=manager,
+        timeout=timeout,
+        record_timing=False,
+        store_widget_state=False,
+        coalesce_streams=True,
+    )
+    with running.setup_kernel(cwd=str(folder), cleanup_kc=True):
+        yield running
