@@ -82,7 +82,7 @@ class SymmetricKey:
 
     def _warn(self) -> None:
         self._warn_after = float("inf")
-        warnings.warn("this key version has encrypted 2**31 messages in this process: rotate the key", KmsWarning, 6)
+        warnings.warn("this key version has encrypted 2**31 messages in this process: rotate the key", KmsWarning, 5)
 
     def decrypt(self, ciphertext: Buffer, context: Context, algorithm: Algorithm | None) -> bytes:
         aad = canonical(context)
@@ -124,7 +124,14 @@ class AsymmetricKey:
             )
         return self.public_key.encrypt(bytes(plaintext), _padding(row))  # type: ignore[no-any-return]
 
+    def _has_size(self, value: Buffer) -> bool:
+        """Whether an RSA ciphertext or signature is as long as the modulus. RFC 8017 (7.1.2 and 8.1.2) demands it, and
+        OpenSSL also takes a shorter one, whose leading zeros someone has cut off."""
+        return self._spec.family != "RSA" or len(value) == self._spec.bits // 8
+
     def decrypt(self, ciphertext: Buffer, context: Context, algorithm: Algorithm | None) -> bytes:
+        if not self._has_size(ciphertext):
+            raise _unopened()
         try:
             return self._private.decrypt(  # type: ignore[no-any-return]
                 bytes(ciphertext), _padding(algorithm or ALGORITHMS["RSAES_OAEP_SHA_256"])
@@ -138,8 +145,9 @@ class AsymmetricKey:
 
     def verify(self, message: Buffer, signature: bytes, algorithm: Algorithm, *, hashed: bool = False) -> None:
         try:
-            self.public_key.verify(signature, message, *_scheme(algorithm, hashed))
-            return
+            if self._has_size(signature):
+                self.public_key.verify(signature, message, *_scheme(algorithm, hashed))
+                return
         except InvalidSignature:
             pass
         raise InvalidSignatureError(
