@@ -342,14 +342,12 @@ def store_files(uri: Uri) -> tuple[Path, Path]:
     Raises:
         ConfigurationError: one of the paths is not absolute.
     """
-    if not uri.path and not uri.authority:
-        path = platformdirs.user_data_path("kmskit") / "keys.db"
-    else:
-        path = Path(uri.path[1:] if os.name == "nt" else uri.path)
-        if uri.authority or not path.is_absolute() or not path.name:
-            raise ConfigurationError(
-                "a software: URI names an absolute path", hint="write software:///abs/keys.db, with three slashes"
-            )
+    given = uri.path[1:] if os.name == "nt" else uri.path
+    path = Path(given) if given else platformdirs.user_data_path("kmskit") / "keys.db"
+    if uri.authority or not path.is_absolute() or not path.name or "\0" in uri.path:
+        raise ConfigurationError(
+            "a software: URI names an absolute path", hint="write software:///abs/keys.db, with three slashes"
+        )
     key_file = Path(uri.query.get("key-file", path.with_name(path.name + _KEY_FILE_SUFFIX)))
     if not key_file.is_absolute():
         raise ConfigurationError("key-file= names an absolute path")
