@@ -46,8 +46,9 @@ if [ -n "$packages" ]; then
     say "Going on without; what needs it is skipped."
 fi
 
-stamp="$PWD $(cat pyproject.toml constraints.txt tools/setup.sh | cksum)"
-[ "$(cat .venv/stamp 2>/dev/null)" != "$stamp" ] || exit 0
+# What .venv was made from. A folder that was moved or a Python that was upgraded needs it made again.
+stamp() { echo "$PWD, $(.venv/bin/python -V 2>&1), $(cat pyproject.toml constraints.txt tools/setup.sh | cksum)"; }
+[ "$(cat .venv/stamp 2>/dev/null)" != "$(stamp)" ] || exit 0
 
 if ! .venv/bin/python -m pip --version >/dev/null 2>&1; then
     find_python || { say "No Python from 3.11 with its venv module was found; PYTHON=... names one."; exit 1; }
@@ -69,4 +70,4 @@ mkdir -p "$settings"
 echo '{"@jupyterlab/apputils-extension:notification": {"fetchNews": "false", "checkForUpdates": false}}' \
     >"$settings/overrides.json"
 
-echo "$stamp" >.venv/stamp
+stamp >.venv/stamp
