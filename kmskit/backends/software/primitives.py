@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.hmac import HMAC
 
 from kmskit.algorithms import ALGORITHMS, Algorithm, Spec
 from kmskit.backend import Context
-from kmskit.ciphertext import IV_SIZE, MAX_PLAINTEXT, header, parse, version_name
+from kmskit.ciphertext import IV_SIZE, MAX_PLAINTEXT, header, parse
 from kmskit.context import canonical
 from kmskit.errors import (
     InvalidCiphertextError,
@@ -93,11 +93,12 @@ class SymmetricKey:
                 return aead.decrypt(data[5:17], data[17:], aad)
             except (InvalidTag, ValueError):  # ValueError: the bytes end inside of the IV or tag.
                 pass
-        version = parse(data).version  # Says it, if the bytes are no ciphertext at all.
+        parse(data)  # Says it, if the bytes are no ciphertext at all.
         if aead is None:
+            # Without the version's id, which is random: `explain` marks it so, and stored outputs stay comparable.
             raise InvalidCiphertextError(
-                f"the ciphertext names version {version_name(version)}, which this key does not have",
-                hint="another key made it, or its first bytes were changed",
+                "the ciphertext names a version that this key does not have",
+                hint="another key made it, or its first bytes were changed; kmskit.explain(ciphertext) shows it",
             )
         raise _unopened()
 
