@@ -1,0 +1,22 @@
+"""What all tests share: hypothesis profiles, and an environment without kmskit's own variables."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import settings
+
+# The same examples in every run, so that a failure is a change of the code; `make soak` draws new ones, and many.
+settings.register_profile("test", deadline=None, max_examples=150, derandomize=True, database=None)
+settings.register_profile("soak", deadline=None, max_examples=10_000, database=None, print_blob=True)
+settings.load_profile("soak" if os.environ.get("KMSKIT_SOAK") else "test")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_settings_of_the_user() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        for name in [name for name in os.environ if name.startswith("KMSKIT_") and name != "KMSKIT_SOAK"]:
+            patch.delenv(name)
+        yield
