@@ -36,7 +36,7 @@ class CapabilityTable(Mapping[tuple[KeySpec, Operation], Support]):
         return markup.columns([self.backend, *OPERATIONS], rows)
 
     def _repr_html_(self) -> str:
-        rows = ([markup.code(spec), *map(_cell, supports)] for spec, supports in self._rows())
+        rows = ([spec, *map(_cell, supports)] for spec, supports in self._rows())
         note = "kms.supports(spec, operation) tells the reason or the largest input, and so does a pointer on a sign."
         return markup.table([self.backend, *OPERATIONS], rows, note=note)
 

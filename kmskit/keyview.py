@@ -109,7 +109,7 @@ class KeyView:
             "deletion due": info.deletion_date and markup.volatile_html(f"{info.deletion_date:%Y-%m-%d}"),
             "id": markup.code(markup.volatile_html(info.id)),
         }
-        return markup.card(self.title_html(), rows, mark=markup.badge(info.state))
+        return markup.card(self.title_html(), rows, mark=markup.badge(info.state), kind=markup.kind_of(info.state))
 
 
 def _versions_html(info: KeyInfo) -> markup.Html:

@@ -18,7 +18,10 @@ from collections.abc import Iterable, Mapping, Sequence
 _CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 _SCRATCH_PREFIX = re.compile(r"nb-[0-9a-f]{8}-")
 _LINE = "1px solid rgba(128,128,128,0.35)"
-_CELL = "padding:2px 10px 2px 0;text-align:left;vertical-align:top"
+_CELL = "padding:2px 12px 2px 0;text-align:left;vertical-align:top"
+# JupyterLab stripes the rows of tables and leaves a line free below them, which a small sheet does not need.
+_SHEET_TABLE = "margin:2px 0 0 0"
+_SHEET_ROW = "background:none"
 _COLOURS = {"good": "#1a7f37", "wait": "#9a6700", "bad": "#b3261e", "plain": "#57606a"}
 _STATES = {"ENABLED": "good", "DISABLED": "wait", "PENDING_DELETION": "bad", "PENDING_IMPORT": "wait"}
 
@@ -70,20 +73,25 @@ def link(url: str, text: str | None = None) -> Html:
     return Html(f'<a href="{escape(url)}" rel="noreferrer noopener" target="_blank">{shown}</a>')
 
 
+def kind_of(state: object) -> str:
+    """The kind, and so the colour, of a key state."""
+    return _STATES.get(str(state), "plain")
+
+
 def badge(text: object, kind: str | None = None) -> Html:
     """A coloured pill; a key state finds its colour by itself. White on these colours has a contrast above 4.5 : 1."""
-    colour = _COLOURS[kind or _STATES.get(str(text), "plain")]
+    colour = _COLOURS[kind or kind_of(text)]
     style = f"background-color:{colour};color:#ffffff;padding:1px 8px;border-radius:10px;font-size:85%"
     return Html(f'<span style="{style}">{escape(text)}</span>')
 
 
 def code(value: object) -> Html:
-    return Html(f"<code>{escape(value)}</code>")
+    return Html(f'<code style="background:none;padding:0">{escape(value)}</code>')
 
 
 def pairs(mapping: Mapping[str, str]) -> Html:
     """Tags or a context as `name = value`, one below the other."""
-    return Html("<br>".join(f"{code(name)} = {code(value)}" for name, value in sorted(mapping.items())))
+    return Html("<br>".join(f"{escape(name)} = {escape(value)}" for name, value in sorted(mapping.items())))
 
 
 def table(headers: Sequence[object], rows: Iterable[Sequence[object]], *, note: object = None) -> Html:
@@ -99,7 +107,8 @@ def table(headers: Sequence[object], rows: Iterable[Sequence[object]], *, note: 
 def card(title: object, rows: Mapping[str, object], *, mark: object = None, kind: str = "plain") -> Html:
     """A small framed sheet: a title, a badge beside it, and `name: value` lines, but none for a value of None."""
     lines = "".join(
-        f'<tr><td style="{_CELL};opacity:0.75">{escape(name)}</td><td style="{_CELL}">{escape(value)}</td></tr>'
+        f'<tr style="{_SHEET_ROW}"><td style="{_CELL};opacity:0.75">{escape(name)}</td>'
+        f'<td style="{_CELL}">{escape(value)}</td></tr>'
         for name, value in rows.items()
         if value is not None
     )
@@ -107,7 +116,7 @@ def card(title: object, rows: Mapping[str, object], *, mark: object = None, kind
         f"border:{_LINE};border-left:4px solid {_COLOURS[kind]};padding:6px 12px;display:inline-block;max-width:100%"
     )
     side = "" if mark is None else f" {escape(mark)}"
-    body = f"<table>{lines}</table>" if lines else ""
+    body = f'<table style="{_SHEET_TABLE}">{lines}</table>' if lines else ""
     return Html(f'<div style="{style}"><b>{escape(title)}</b>{side}{body}</div>')
 
 
