@@ -129,13 +129,15 @@ def lookup_spec(spec: str) -> Spec:
 
     Raises:
         TypeError: not text.
-        UnsupportedError: no such spec; the hint lists the known ones.
+        UnsupportedError: no such spec; the message lists the known ones.
     """
     if not isinstance(spec, str):
         raise TypeError(f"spec: a KeySpec or its name expected, not {type(spec).__name__}")
     row = SPECS.get(spec)
     if row is None:
-        raise UnsupportedError(f"spec: {spec!r} is not known", hint=f"known specs: {', '.join(SPECS)}")
+        raise UnsupportedError(
+            f"spec: {spec!r} is not one of {', '.join(SPECS)}", hint="kms.capabilities() shows what each can do"
+        )
     return row
 
 

@@ -109,7 +109,8 @@ class Kms:
 
     def close(self) -> None:
         """Let go of files, sessions and connections. Closing twice is fine."""
-        self._backend.close()
+        if "_backend" in self.__dict__:
+            self._backend.close()
 
     @property
     def calls(self) -> int:

@@ -51,34 +51,38 @@ class Store:
         self.close = self._database.close
 
     def _open_or_create(self, protection: Protection) -> bytes:
-        database = self._database
-        if database.read("PRAGMA schema_version") == [(0,)]:
-            # Only one of several processes that get here makes the store; the others find it made.
-            with database.write() as connection:
-                if connection.execute("PRAGMA schema_version").fetchone() == (0,):
-                    store_key, record = protection.create()
-                    for statement in SCHEMA.split(";\n"):
-                        connection.execute(statement)
-                    connection.execute("INSERT INTO store VALUES ('protection', ?), ('last_time', '0')", (record,))
-                    connection.execute(f"PRAGMA application_id={APPLICATION_ID}")
-                    connection.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
-                    made = True
-                else:
-                    made = False
-            if made:
-                database.use_wal()
-                return store_key
-        if database.read("PRAGMA application_id") != [(APPLICATION_ID,)]:
+        """The store key."""
+        is_empty = self._database.read("PRAGMA schema_version") == [(0,)]
+        store_key = (self._create(protection) if is_empty else None) or self._unlock(protection)
+        self._database.use_wal()
+        return store_key
+
+    def _create(self, protection: Protection) -> bytes | None:
+        """Make the tables. Of several processes that get here only one does; the others find them made: None."""
+        with self._database.write() as connection:
+            if connection.execute("PRAGMA schema_version").fetchone() != (0,):
+                return None
+            store_key, record = protection.create()
+            for statement in SCHEMA.split(";\n"):
+                connection.execute(statement)
+            connection.execute("INSERT INTO store VALUES ('protection', ?), ('last_time', '0')", (record,))
+            connection.execute(f"PRAGMA application_id={APPLICATION_ID}")
+            connection.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
+        return store_key
+
+    def _unlock(self, protection: Protection) -> bytes:
+        """Look at a file that may be anyone's, and open it if it is a key store that this kmskit knows."""
+        if self._database.read("PRAGMA application_id") != [(APPLICATION_ID,)]:
             raise ConfigurationError(
                 "this is an SQLite file, and not a kmskit key store; nothing was changed", hint="choose another path"
             )
-        ((version,),) = database.read("PRAGMA user_version")
+        ((version,),) = self._database.read("PRAGMA user_version")
         if version != SCHEMA_VERSION:
             raise ConfigurationError(
                 f"the key store has schema {version}, and this kmskit knows {SCHEMA_VERSION}; nothing was changed",
                 hint="it was made by a newer kmskit: upgrade",
             )
-        ((record,),) = database.read("SELECT value FROM store WHERE name = 'protection'")
+        ((record,),) = self._database.read("SELECT value FROM store WHERE name = 'protection'")
         return protection.unlock(record)
 
     def now(self) -> float:
