@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
@@ -31,6 +32,7 @@ __all__ = ["SoftwareBackend", "store_files"]
 _FRESH_SECONDS = 1.0
 _CACHED_KEYS = 4096
 _KEY_FILE_SUFFIX = ".key"
+_VERSION = re.compile(r"[0-9a-f]{8}")
 _LoadedKey = SymmetricKey | AsymmetricKey | MacKey
 _Result = TypeVar("_Result")
 
@@ -144,11 +146,7 @@ class SoftwareBackend(Backend):
 
     def key_of_version(self, version: str, /) -> str | None:
         self.calls += 1
-        try:
-            number = int(version, 16)
-        except ValueError:
-            return None
-        return self._store.key_of_version(number)
+        return self._store.key_of_version(int(version, 16)) if _VERSION.fullmatch(version) else None
 
     # Lifecycle
 
