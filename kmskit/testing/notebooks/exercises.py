@@ -22,6 +22,7 @@ __all__ = ["Exercise", "ExerciseError", "find", "try_all"]
 
 _SOLUTION = re.compile(r"<details>.*?^```python\n(.*?)^```.*?</details>", re.DOTALL | re.MULTILINE)
 _RIGHT = repr(Verdict())
+_UNTRIED = repr(Verdict(tried=False))
 _WRONG = repr(Verdict(reason="?")).removesuffix("?")
 
 
@@ -83,7 +84,20 @@ def _read(notebook: NotebookNode, index: int) -> Exercise:
 
 
 def try_all(path: Path, notebook: NotebookNode, timeout: float) -> list[str]:
-    """Run the notebook once; at each exercise try its wrong answers and then its solution. Returns what is wrong."""
+    """Run a notebook once; at each exercise try no answer, the wrong answers and last the solution.
+
+    Args:
+        path: the notebook's file; its cells run in that folder.
+        notebook: as nbformat reads it; it is not changed.
+        timeout: for each cell, in seconds.
+
+    Returns:
+        what is wrong, one text each.
+
+    Raises:
+        ExerciseError: an exercise is not written as it must be.
+        nbclient.exceptions.CellExecutionError: a cell in front of an exercise raised an error.
+    """
     notebook = deepcopy(notebook)
     exercises = {exercise.cell: exercise for exercise in find(notebook)}
     done = {exercise.check for exercise in exercises.values()}
@@ -98,7 +112,11 @@ def try_all(path: Path, notebook: NotebookNode, timeout: float) -> list[str]:
 
 
 def _try(running: NotebookClient, exercise: Exercise) -> Iterator[str]:
-    name = _name(running.nb.cells[exercise.cell])
+    stored = running.nb.cells[exercise.cell]
+    name = _name(stored)
+    shown = _verdict(running, exercise, stored.source)
+    if not shown.startswith((_UNTRIED, _WRONG)):
+        yield f"{name}: it is stored without an answer, and its check shows:\n{shown}"
     for answer, reason in exercise.wrong:
         shown = _verdict(running, exercise, answer)
         if not (shown.startswith(_WRONG) and reason in shown):

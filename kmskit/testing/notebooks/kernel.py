@@ -40,18 +40,20 @@ def same_for_everyone() -> Iterator[Path]:
 @contextmanager
 def client(notebook: NotebookNode, folder: Path, timeout: float) -> Iterator[NotebookClient]:
     """A client with a kernel that runs in `folder`; `timeout` is for each cell, in seconds."""
-    manager = AsyncKernelManager(
-        kernel_name=CURRENT_ENV_KERNEL_NAME,
-        kernel_spec_manager=NbvalKernelspecManager(),
-        transport="ipc",  # Sockets in the runtime folder, which other users of the machine cannot listen to.
-    )
-    running = NotebookClient(
-        notebook,
-        km=manager,
-        timeout=timeout,
-        record_timing=False,
-        store_widget_state=False,
-        coalesce_streams=True,
-    )
-    with running.setup_kernel(cwd=str(folder), cleanup_kc=True):
-        yield running
+    with TemporaryDirectory(prefix="kernel-") as sockets:
+        running = NotebookClient(
+            notebook,
+            km=AsyncKernelManager(
+                kernel_name=CURRENT_ENV_KERNEL_NAME,
+                kernel_spec_manager=NbvalKernelspecManager(),
+                # Sockets in a folder that is closed to other users of the machine, where TCP would be open to them.
+                transport="ipc",
+                ip=f"{sockets}/socket",
+            ),
+            timeout=timeout,
+            record_timing=False,
+            store_widget_state=False,
+            coalesce_streams=True,
+        )
+        with running.setup_kernel(cwd=str(folder), cleanup_kc=True):
+            yield running

@@ -12,6 +12,7 @@ from typing import Any
 import nbformat
 import nbval.plugin
 import pytest
+from nbclient.exceptions import CellExecutionError, CellTimeoutError
 
 from kmskit import markup
 from kmskit.testing.notebooks.exercises import ExerciseError, try_all
@@ -130,7 +131,7 @@ class ExercisesItem(_NotebookItem):
     def find_faults(self) -> list[str]:
         try:
             return try_all(self.path, self.notebook, self.config.option.nbval_cell_timeout)
-        except ExerciseError as error:
+        except (ExerciseError, CellExecutionError, CellTimeoutError) as error:
             return [str(error)]
 
 
