@@ -348,7 +348,7 @@ def store_files(uri: Uri) -> tuple[Path, Path]:
         )
     key_file = Path(uri.query.get("key-file", path.with_name(path.name + _KEY_FILE_SUFFIX)))
     if not key_file.is_absolute():
-        raise ConfigurationError("key-file= names an absolute path")
+        raise ConfigurationError("key-file= names an absolute path", hint="write ?key-file=/abs/file")
     return path, key_file
 
 

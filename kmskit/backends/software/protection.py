@@ -85,8 +85,14 @@ class Passphrase:
         text = self._passphrase() if callable(self._passphrase) else self._passphrase
         if not isinstance(text, str):
             raise TypeError(f"passphrase: text expected, not {type(text).__name__}")
-        if not text:
-            raise ValueError("passphrase: it is empty")
+        try:
+            secret = unicodedata.normalize("NFC", text).encode()
+        except UnicodeEncodeError:
+            secret = b""
+        if (
+            not secret
+        ):  # Here and not above, because a UnicodeEncodeError would carry the passphrase along in the chain.
+            raise ValueError("passphrase: it is empty, or has a lone surrogate, which is no character")
         kdf = Argon2id(
             salt=b64decode(parameters["salt"]),
             length=_KEY_SIZE,
@@ -94,7 +100,7 @@ class Passphrase:
             lanes=parameters["lanes"],
             memory_cost=parameters["memory_kib"],
         )
-        return kdf.derive(unicodedata.normalize("NFC", text).encode())
+        return kdf.derive(secret)
 
 
 class KeyFile:
