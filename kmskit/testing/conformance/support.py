@@ -80,7 +80,7 @@ class SupportConformance(Conformance):
         ):
             with pytest.raises(UnsupportedError, match="AES_512") as refused:
                 call()
-            assert all(spec in (refused.value.hint or "") for spec in KeySpec)
+            assert all(spec in str(refused.value) for spec in KeySpec)
         number: Any = 256
         with pytest.raises(TypeError, match="spec"):
             kms.create_key(spec=number)
