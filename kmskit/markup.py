@@ -15,7 +15,8 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 
 # C0 and C1 controls, line separators, and the marks that reorder text: a terminal or a reader could be misled by them.
-_CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+# And what is no character, which XML does not take, so that it would spoil a picture.
+_CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]")
 _SCRATCH_PREFIX = re.compile(r"nb-[0-9a-f]{8}-")
 _LINE = "1px solid rgba(128,128,128,0.35)"
 _CELL = "padding:2px 12px 2px 0;text-align:left;vertical-align:top"
