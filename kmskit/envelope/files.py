@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import IO, Any, BinaryIO, Literal, overload
 
 from kmskit.envelope.cache import DataKeyCache
-from kmskit.envelope.info import EnvelopeInfo, of_reading
+from kmskit.envelope.info import EnvelopeInfo, of_writing
 from kmskit.envelope.message import FRAME_LENGTH, Sealing
 from kmskit.envelope.recipients import EnvelopeKey
 from kmskit.envelope.stream import EnvelopeReader, EnvelopeWriter, open_from, seal_to, write_all
@@ -60,7 +60,7 @@ def encrypt_file(
                 f"the source had {size:,} bytes, and {done:,} were read: it changed meanwhile",
                 hint="try again when nobody writes to it",
             )
-    return of_reading(sealing.header, len(sealing.start), done)
+    return of_writing(sealing.header, sealing.start, done)
 
 
 def _seal_file(sealing: Sealing, source: io.FileIO, target: IO[bytes], advance: Callable[[int], object]) -> int:
@@ -126,7 +126,8 @@ def decrypt_file(
         for frame in reader.frames():
             write_all(target, frame)
             advance(len(frame))
-        return of_reading(reader.header, reader.header_size, reader.tell())
+        frames, size = reader.extent
+        return EnvelopeInfo(reader.header, reader.start, frames, reader.tell(), size, True)
 
 
 def reencrypt_file(
@@ -177,7 +178,7 @@ def reencrypt_file(
                 for frame in reader.frames():
                     writer.write(frame)
                     advance(len(frame))
-            return of_reading(writer.header, writer.header_size, writer.tell())
+            return of_writing(writer.header, writer.start, writer.tell())
 
 
 @overload

@@ -8,24 +8,26 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
+from kmskit.envelope import drawing
 from kmskit.envelope import header as headers
+from kmskit.envelope.fields import Field, of_footer, of_frames, of_header
 from kmskit.envelope.header import Header, Recipient
 from kmskit.envelope.suite import FINAL_MARK, FRAME_OVERHEAD, body_size, split, split_body
 from kmskit.errors import InvalidCiphertextError
 from kmskit.types import Buffer
 
-__all__ = ["EnvelopeInfo", "inspect", "of_reading"]
+__all__ = ["EnvelopeInfo", "inspect", "of_writing"]
 
 
 @dataclass(frozen=True, slots=True)
 class EnvelopeInfo:
-    """A message, described.
+    """A message, described. Jupyter draws it, byte by byte.
 
     Attributes:
         header: suite, message id, context, recipients, frame length, commitment.
-        header_size: in bytes, with the tag.
+        start: the header's bytes, with its tag.
         frames: how many, the final one included.
         length: of the plaintext, in bytes.
         size: of the message, in bytes.
@@ -33,7 +35,7 @@ class EnvelopeInfo:
     """
 
     header: Header
-    header_size: int
+    start: bytes
     frames: int
     length: int
     size: int
@@ -59,6 +61,23 @@ class EnvelopeInfo:
     def frame_length(self) -> int:
         return self.header.frame_length
 
+    @property
+    def header_size(self) -> int:
+        """In bytes, with the tag."""
+        return len(self.start)
+
+    @property
+    def fields(self) -> tuple[Field, ...]:
+        """What stands at which place, from the first byte to the last."""
+        last = self.length - (self.frames - 1) * self.frame_length
+        fields = [
+            *of_header(self.header, self.start),
+            *of_frames(len(self.start), self.frame_length, self.frames, last),
+        ]
+        if fields[-1].end < self.size:
+            fields += of_footer(fields[-1].end, self.size - fields[-1].end)
+        return tuple(fields)
+
     def __repr__(self) -> str:
         kind = "signed envelope" if self.signed else "envelope"
         claim = "" if self.authenticated else ", not authenticated"
@@ -67,13 +86,20 @@ class EnvelopeInfo:
             f"{self.frame_length:,} bytes, {self.length:,} bytes of plaintext{claim}>"
         )
 
+    def _repr_svg_(self) -> str:
+        return drawing.svg(self)
 
-def of_reading(header: Header, header_size: int, length: int) -> EnvelopeInfo:
-    """The info of a message that was just written or read in full."""
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
+        """IPython's text: the table. There is no HTML, because GitHub would show that and leave the picture out."""
+        printer.text(drawing.text(self))
+
+
+def of_writing(header: Header, start: bytes, length: int) -> EnvelopeInfo:
+    """The info of a message that was just written."""
     regular, _ = split(length, header.frame_length)
     footer = headers.FOOTER_SIZE if header.signed else 0
-    size = header_size + body_size(length, header.frame_length) + footer
-    return EnvelopeInfo(header, header_size, regular + 1, length, size, True)
+    size = len(start) + body_size(length, header.frame_length) + footer
+    return EnvelopeInfo(header, start, regular + 1, length, size, True)
 
 
 def inspect(message: Buffer | str | os.PathLike[str]) -> EnvelopeInfo:
@@ -103,7 +129,8 @@ def _inspect(file: BinaryIO, size: int) -> EnvelopeInfo:
     file.seek(start + regular * (header.frame_length + FRAME_OVERHEAD))
     if file.read(4) != FINAL_MARK:
         raise InvalidCiphertextError("the envelope's final frame is not there", hint="was it stored whole?")
-    return EnvelopeInfo(header, start, regular + 1, regular * header.frame_length + last, size, False)
+    length = regular * header.frame_length + last
+    return EnvelopeInfo(header, body + tag, regular + 1, length, size, False)
 
 
 def _footer_size(file: BinaryIO, size: int) -> int:

@@ -81,7 +81,7 @@ class Opening:
 
     Attributes:
         header: authenticated.
-        size: the header's bytes with its tag.
+        start: the header's bytes with its tag.
         key: opens the frames.
     """
 
@@ -106,9 +106,9 @@ class Opening:
                     f"the envelope's context does not have the required {name!r}",
                     hint="it is another row's or purpose's",
                 )
-        self.size = len(body) + len(tag)
+        self.start = body + tag
         self._verification_key = verification_key(self.header) if self.header.signed else None
-        self._digest: Any = hashlib.sha384(body + tag) if self.header.signed else None
+        self._digest: Any = hashlib.sha384(self.start) if self.header.signed else None
 
     def seen(self, frames: memoryview) -> None:
         """To be called with every byte of the frames, in order: a signature covers them."""

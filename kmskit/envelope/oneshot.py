@@ -113,7 +113,7 @@ def decrypt(
     """
     source = _view("message", message)
     opening = _open(source, keys, require_context, require_signed)
-    body = source[opening.size :]
+    body = source[len(opening.start) :]
     regular, last, end = _locate(body, opening.header.frame_length)
     out = _sized(regular * opening.header.frame_length + last)
     with out.getbuffer() as buffer:
@@ -139,7 +139,7 @@ def decrypt_into(
     """
     source, target = _view("message", message), _view("out", out, writable=True)
     opening = _open(source, keys, require_context, require_signed)
-    body = source[opening.size :]
+    body = source[len(opening.start) :]
     regular, last, end = _locate(body, opening.header.frame_length)
     needed = regular * opening.header.frame_length + last
     if len(target) < needed:

@@ -35,7 +35,7 @@ class EnvelopeWriter(io.BufferedIOBase):
     def __init__(self, sealing: Sealing, raw: IO[bytes], finish: Callable[[bool], object]) -> None:
         self._sealing = sealing
         self.header = sealing.header
-        self.header_size = len(sealing.start)
+        self.start = sealing.start
         self._raw = raw
         self._finish = finish  # Called once, with whether the message is complete.
         self._length = sealing.header.frame_length
@@ -135,19 +135,20 @@ class EnvelopeReader(io.BufferedIOBase):
     def __init__(self, opening: Opening, raw: IO[bytes], start: int | None, finish: Callable[[], object]) -> None:
         self._opening = opening
         self.header = opening.header
-        self.header_size = opening.size
+        self.start = opening.start
         self._raw = raw
         self._finish = finish
         self._length = opening.header.frame_length
         # Where the first frame is in the file, if frames may be read in any order.
-        self._start = None if start is None or opening.header.signed else start + opening.size
+        self._body = None if start is None or opening.header.signed else start + len(opening.start)
         self._sealed = memoryview(bytearray(self._length + FRAME_OVERHEAD + _SPARE))
         self._filled = 0
         self._plain = memoryview(bytearray(self._length))
         self._frame = -1  # Index of the frame whose plaintext is held, and how much that is.
         self._held = 0
         self._next = 0  # Index of the frame that the sealed buffer, and behind it the file, goes on with.
-        self._size: int | None = None  # Known once the final frame was authenticated.
+        self._size: int | None = None  # Known once the final frame was authenticated, as is `extent`.
+        self.extent = (0, 0)  # The number of frames, and the size of the message.
         self._position = 0
         self.context: Mapping[str, str] = MappingProxyType(dict(opening.header.context))
 
@@ -155,14 +156,14 @@ class EnvelopeReader(io.BufferedIOBase):
         return True
 
     def seekable(self) -> bool:
-        return self._start is not None
+        return self._body is not None
 
     def tell(self) -> int:
         return self._position
 
     def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
         """Go to a place in the plaintext. The end is believed only after the final frame was authenticated."""
-        if self._start is None:
+        if self._body is None:
             raise io.UnsupportedOperation("a signed message, or one from a pipe, cannot seek")
         if whence == io.SEEK_END:
             offset += self._total()
@@ -228,11 +229,11 @@ class EnvelopeReader(io.BufferedIOBase):
     def _load(self, index: int) -> None:
         """Decrypt a frame into the plain buffer: the one asked for, or the final one if the message ends before."""
         if index != self._next:
-            if self._start is None:
+            if self._body is None:
                 raise io.UnsupportedOperation("a signed message, or one from a pipe, is read in order")
-            final, _ = split_body(self._raw.seek(0, io.SEEK_END) - self._start, self._length)
+            final, _ = split_body(self._raw.seek(0, io.SEEK_END) - self._body, self._length)
             index = min(index, final)
-            self._raw.seek(self._start + index * (self._length + FRAME_OVERHEAD))
+            self._raw.seek(self._body + index * (self._length + FRAME_OVERHEAD))
             self._filled, self._next = 0, index
         self._fill()
         self._frame = -1  # Whatever fails from here on leaves nothing to be read.
@@ -268,6 +269,7 @@ class EnvelopeReader(io.BufferedIOBase):
             raise
         self._held = held
         self._size = index * self._length + held
+        self.extent = (index + 1, len(self.start) + index * (self._length + FRAME_OVERHEAD) + self._filled)
         self._next = -1
 
     def _fill(self) -> None:
