@@ -149,11 +149,13 @@ def take_pictures(page: Page, path: Path) -> list[Path]:
     """Write the whole notebook to PNG files, one for each window full of it: `path`, then `path` with -2, -3, ..."""
     notebook = page.locator(".jp-NotebookPanel:visible")
     scroller = notebook.locator(".jp-WindowedPanel-outer")
-    height, whole = scroller.evaluate("element => [element.clientHeight, element.scrollHeight]")
     path.parent.mkdir(parents=True, exist_ok=True)
-    pictures = []
-    for number, top in enumerate(range(0, whole - OVERLAP, height - OVERLAP), start=1):
+    pictures: list[Path] = []
+    at_the_end = False
+    while not at_the_end:
+        top = len(pictures) * (scroller.evaluate("element => element.clientHeight") - OVERLAP)
         scroller.evaluate("(element, top) => { element.scrollTop = top }", top)
-        pictures.append(path if number == 1 else path.with_stem(f"{path.stem}-{number}"))
+        pictures.append(path.with_stem(f"{path.stem}-{len(pictures) + 1}") if pictures else path)
         notebook.screenshot(path=pictures[-1])
+        at_the_end = scroller.evaluate("e => e.scrollTop + e.clientHeight >= e.scrollHeight - 1")
     return pictures
