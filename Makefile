@@ -18,7 +18,9 @@ setup:  ## make .venv with every package pinned; bring SoftHSM and Chromium
 	@tools/setup.sh
 	@mkdir -p .cache/home
 
+# JupyterLab shows a stored picture only if the notebook is trusted, and these are the ones of this checkout.
 lab: setup  ## open the course in JupyterLab; LAB_ARGS="..." goes on to it
+	@.venv/bin/jupyter trust notebooks/*.ipynb >/dev/null
 	$(PYTHON) -m jupyterlab $(if $(filter 0,$(shell id -u)),--allow-root) $(LAB_ARGS) notebooks/00-start-here.ipynb
 
 test: setup  ## run every test: unit, conformance, notebooks, browser

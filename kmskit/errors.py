@@ -113,6 +113,8 @@ class KmsError(Exception):
 
     def _repr_html_(self) -> str:
         rows: dict[str, object] = {"reason": str(self), **self._facts()}
+        if self.backend:  # Volatile, so that one notebook's outputs hold for every backend.
+            rows["where"] = markup.Html(f"{markup.volatile_html(self.backend)} {markup.escape(self.operation or '')}")
         if self.request_id:
             rows["request id"] = markup.volatile_html(self.request_id)
         if self.recommend:

@@ -103,13 +103,19 @@ class KeyView:
             "aliases": markup.Html(", ".join(map(markup.alias_html, info.aliases))) if len(info.aliases) > 1 else None,
             "description": info.description or None,
             "tags": markup.pairs(info.tags) if info.tags else None,
-            "protection": f"{info.protection}, {info.origin.lower()}" + (", exportable" if info.exportable else ""),
+            "protection": _protection_html(info),
             "versions": _versions_html(info) if info.versions else None,
             "next rotation": info.next_rotation and markup.volatile_html(f"{info.next_rotation:%Y-%m-%d}"),
             "deletion due": info.deletion_date and markup.volatile_html(f"{info.deletion_date:%Y-%m-%d}"),
             "id": markup.code(markup.volatile_html(info.id)),
         }
         return markup.card(self.title_html(), rows, mark=markup.badge(info.state), kind=markup.kind_of(info.state))
+
+
+def _protection_html(info: KeyInfo) -> markup.Html:
+    """Who guards the key is the backend's doing, so it is volatile: one notebook's outputs hold for every backend."""
+    origin = f"{info.origin.lower()}, exportable" if info.exportable else info.origin.lower()
+    return markup.Html(f"{markup.volatile_html(info.protection)}, {markup.escape(origin)}")
 
 
 def _versions_html(info: KeyInfo) -> markup.Html:
