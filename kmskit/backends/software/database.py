@@ -17,8 +17,18 @@ __all__ = ["Database"]
 
 APPLICATION_ID = 0x6B6D736B  # "kmsk": the mark by which SQLite files tell whose they are.
 _BUSY_SECONDS = 5.0
-_AWAY = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
-_DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_FORMAT)
+_AWAY = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL)
+# Our statements are right, so a missing table, a broken constraint or text that is not UTF-8 (which has no code) is the
+# fault of the file.
+_DAMAGED = (
+    0,
+    sqlite3.SQLITE_ERROR,
+    sqlite3.SQLITE_CORRUPT,
+    sqlite3.SQLITE_NOTADB,
+    sqlite3.SQLITE_FORMAT,
+    sqlite3.SQLITE_CONSTRAINT,
+    sqlite3.SQLITE_MISMATCH,
+)
 _REFUSED = (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM, sqlite3.SQLITE_AUTH)
 
 
@@ -46,8 +56,12 @@ class Database:
             connection = sqlite3.connect(
                 name, uri=True, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False
             )
-            for pragma in ("synchronous=FULL", "secure_delete=ON", "foreign_keys=ON", "trusted_schema=OFF"):
-                connection.execute(f"PRAGMA {pragma}")
+            try:
+                for pragma in ("synchronous=FULL", "secure_delete=ON", "foreign_keys=ON", "trusted_schema=OFF"):
+                    connection.execute(f"PRAGMA {pragma}")
+            except BaseException:
+                connection.close()
+                raise
         return connection
 
     def use_wal(self) -> None:
@@ -106,6 +120,8 @@ def translated() -> Iterator[None]:
         yield
     except sqlite3.Error as error:
         raise _translate(error) from error
+    except UnicodeDecodeError as error:  # SQLite's own message quotes the damage.
+        raise damaged() from error
     except OSError as error:
         raise ConfigurationError(
             f"the key store cannot be made: {error.strerror}", hint="choose a folder that exists and can be written to"
@@ -126,18 +142,23 @@ def _translate(error: sqlite3.Error) -> KmsError:
             "the key store cannot be written or read; nothing was changed", code=name, hint="is the disk full?"
         )
     if code in _DAMAGED:
-        return ConfigurationError(
-            "the key store is damaged or not a kmskit key store; nothing was changed",
-            code=name,
-            hint="restore it from a backup",
-        )
+        return damaged(name)
     if code in _REFUSED:
         return ConfigurationError(
             "the key store's file or folder does not let this process read and write it",
             code=name,
             hint="check the permissions of the file and of its folder: SQLite keeps two more files beside it",
         )
-    return ServiceUnavailableError(f"the key store failed: {error}", code=name, retryable=False)
+    return ServiceUnavailableError("the key store failed", code=name, retryable=False)
+
+
+def damaged(code: str | None = None) -> ConfigurationError:
+    """The error about a file that holds what no kmskit wrote."""
+    return ConfigurationError(
+        "the key store is damaged or not a kmskit key store; nothing was changed",
+        code=code,
+        hint="restore it from a backup",
+    )
 
 
 # Fork. The parent's thread takes every lock first, so that no other thread is inside a database while memory is copied.

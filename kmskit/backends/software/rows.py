@@ -89,7 +89,7 @@ def key_info(row: Any) -> KeyInfo:
     """A row of SELECT; ConfigurationError if it holds what no kmskit wrote."""
     try:
         return _parse(row)
-    except ValueError:
+    except (ValueError, TypeError, OverflowError, OSError):  # The last two: a time that the platform cannot hold.
         raise ConfigurationError(
             "a row of the key store is damaged; nothing was changed", hint="restore the store from a backup"
         ) from None

@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Literal
@@ -21,7 +21,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from kmskit.backend import NewKey
-from kmskit.backends.software.database import APPLICATION_ID, Database
+from kmskit.backends.software.database import APPLICATION_ID, Database, damaged
 from kmskit.backends.software.protection import Protection
 from kmskit.backends.software.rows import SCHEMA, SCHEMA_VERSION, SELECT, condition, key_info, moment
 from kmskit.ciphertext import version_name
@@ -82,8 +82,7 @@ class Store:
                 f"the key store has schema {version}, and this kmskit knows {SCHEMA_VERSION}; nothing was changed",
                 hint="it was made by a newer kmskit: upgrade",
             )
-        ((record,),) = self._database.read("SELECT value FROM store WHERE name = 'protection'")
-        return protection.unlock(record)
+        return protection.unlock(self._setting("protection"))
 
     def now(self) -> float:
         """Seconds since 1970, by the store's clock."""
@@ -92,8 +91,14 @@ class Store:
 
     def last_time(self) -> float:
         """The latest time at which a change was recorded."""
-        ((value,),) = self._database.read("SELECT value FROM store WHERE name = 'last_time'")
-        return float(value)
+        with suppress(ValueError):
+            return float(self._setting("last_time"))
+        raise damaged()
+
+    def _setting(self, name: str) -> str:
+        for (value,) in self._database.read("SELECT value FROM store WHERE name = ?", name):
+            return str(value)
+        raise damaged()
 
     # Reading
 
@@ -135,16 +140,17 @@ class Store:
     def materials(self, info: KeyInfo) -> dict[int, bytes]:
         """Version -> unwrapped material, oldest first; ConfigurationError if a row was damaged or forged."""
         rows = self._database.read("SELECT id, material FROM versions WHERE key = ? ORDER BY position", info.id)
-        try:
-            return {
+        with suppress(InvalidTag, ValueError, TypeError):  # TypeError: damage can make a number of a blob.
+            materials = {
                 version: self._wrapper.decrypt(wrapped[:12], wrapped[12:], _bound(info, version))
                 for version, wrapped in rows
             }
-        except (InvalidTag, ValueError):
-            raise ConfigurationError(
-                "the stored material of this key is damaged, or its row was changed by someone else",
-                hint="restore the store from a backup; other keys are not affected",
-            ) from None
+            if int(info.primary_version, 16) in materials:
+                return materials
+        raise ConfigurationError(
+            "the stored material of this key is damaged, or its row was changed by someone else",
+            hint="restore the store from a backup; other keys are not affected",
+        )
 
     # Writing: one transaction each, which answers with the key as it is afterwards.
 
