@@ -20,6 +20,7 @@ _SANS = "-apple-system, 'Segoe UI', 'Helvetica Neue', Arial, sans-serif"
 _MONO = "ui-monospace, 'DejaVu Sans Mono', Menlo, monospace"
 _INK, _GREY, _RULE, _PANEL, _WHITE = "#24292f", "#57606a", "#d6d2c8", "#fbfaf7", "#ffffff"
 _BLUE, _GREEN, _ORANGE, _RED = "#3b78c2", "#2f8a4c", "#a85d14", "#b3261e"
+_AMBER, _DUSK, _MIST = "#e3a15f", "#3a424b", "#d0d7de"  # on ink
 _TINTS = {_BLUE: "#e8f1fb", _GREEN: "#eaf5ec", _ORANGE: "#fdf0e3", _RED: "#fbeae8", _GREY: "#f1f0ec"}
 
 
@@ -27,10 +28,10 @@ class Picture:
     """An SVG drawing, and what it says in words."""
 
     def __init__(self, width: int, height: int, words: str, *parts: str) -> None:
-        self.words = markup.printable(words)
+        self.words = "\n".join(map(markup.printable, words.split("\n")))
         self.svg = (
             f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" height="{height}"'
-            f' role="img" font-family="{_SANS}"><title>{_escape(self.words)}</title>'
+            f' role="img" font-family="{_SANS}"><title>{html.escape(self.words)}</title>'
             f"{_box(1, 1, width - 2, height - 2, _PANEL, _RULE, 14)}{''.join(parts)}</svg>"
         )
 
@@ -189,10 +190,10 @@ def anatomy(key: Key) -> Picture:
     for at in range(shown):
         y = 68 + 46 * at
         primary = at == shown - 1
-        parts += [_box(498, y, 220, 38, "#3a424b", _ORANGE if primary else "none", 6), _key(516, y + 18, _ORANGE, 0.8)]
+        parts += [_box(498, y, 220, 38, _DUSK, _AMBER if primary else "none", 6), _key(516, y + 18, _AMBER, 0.8)]
         parts += [_text(548, y + 24, f"version {count - shown + at + 1}", 13, _WHITE)]
-        parts += [_text(706, y + 24, "primary" if primary else "opens only", 12, "#d0d7de", "end")]
-    parts += [_text(608, 286, "nothing gives it back", 12.5, _GREY, "middle")]
+        parts += [_text(706, y + 24, "primary" if primary else "opens only", 12, _MIST, "end")]
+    parts += [_text(608, 286, "used inside, by the backend alone", 12.5, _GREY, "middle")]
     parts += [_text(337, 286, "everyone who may list keys", 12.5, _GREY, "middle")]
     words = (
         f"A key: an alias points to a key id. To be seen: spec {key.spec}, usage {key.usage}, state {key.state},"
