@@ -12,20 +12,17 @@ from itertools import groupby
 from typing import TYPE_CHECKING, NamedTuple
 
 from kmskit.envelope.fields import Field
-from kmskit.markup import columns, escape, printable, volatile_text
+from kmskit.markup import columns, printable, volatile_text
+from kmskit.svg import BLUE, GREEN, GREY, INK, ORANGE, PURPLE, TINTS, WHITE, box, drawing
+from kmskit.svg import text as write
 
 if TYPE_CHECKING:
     from kmskit.envelope.info import EnvelopeInfo
 
 __all__ = ["svg", "text"]
 
-_SANS = "-apple-system, 'Segoe UI', 'Helvetica Neue', Arial, sans-serif"
-_MONO = "ui-monospace, 'DejaVu Sans Mono', Menlo, monospace"
-_INK, _GREY, _PANEL, _RULE = "#24292f", "#57606a", "#fbfaf7", "#d6d2c8"
-_BLUE, _ORANGE, _GREEN, _PURPLE = "#3b78c2", "#a85d14", "#2f8a4c", "#7a4fb0"
-_TINTS = {_GREY: "#e9e8e3", _BLUE: "#dbe8f8", _ORANGE: "#fbe6d0", _GREEN: "#d9eedf", _PURPLE: "#e9dff5"}
-_RANDOM = {_GREY: "#b3b5b6", _BLUE: "#a5bfdf", _ORANGE: "#d6b391", _GREEN: "#9fc7aa", _PURPLE: "#c1acd7"}
-_COLOURS = {"header": _GREY, "context": _BLUE, "recipient": _ORANGE, "recipients": _ORANGE, "seal": _GREEN}
+_RANDOM = {GREY: "#b3b5b6", BLUE: "#a5bfdf", ORANGE: "#d6b391", GREEN: "#9fc7aa", PURPLE: "#c1acd7"}
+_COLOURS = {"header": GREY, "context": BLUE, "recipient": ORANGE, "recipients": ORANGE, "seal": GREEN}
 
 _WIDTH, _LEFT, _CELLS, _NAMES, _VALUES = 820, 20, 98, 324, 458
 _CELL, _PITCH, _LINE, _HEADING, _FRAME = 17, 18, 32, 26, 40
@@ -85,8 +82,7 @@ def _value(field: Field) -> str:
         return volatile_text(shown) if field.random else shown
     if not field.random:
         return _cut(value, _LONGEST_VALUE)
-    scheme, colon, key_id = value.rpartition(":")
-    return _cut(scheme, 16) + colon + volatile_text(_cut(key_id, _LONGEST_VALUE))
+    return volatile_text(_cut(value, _LONGEST_VALUE + 16))
 
 
 def _cut(value: str, longest: int) -> str:
@@ -145,14 +141,14 @@ def text(info: EnvelopeInfo) -> str:
 def svg(info: EnvelopeInfo) -> str:
     """The table with each field's bytes as coloured cells, and the frames as boxes."""
     summary = _summary(info)
-    title = _text(_LEFT, 36, summary[0].upper() + summary[1:], 15, bold=True)
-    parts = [title, _text(_LEFT, 56, _claim(info), 12, _GREEN if info.authenticated else _ORANGE)]
+    title = write(_LEFT, 36, summary[0].upper() + summary[1:], 15, style="bold")
+    parts = [title, write(_LEFT, 56, _claim(info), 12, GREEN if info.authenticated else ORANGE)]
     y, heading = 64.0, ""
     for group, rows in _groups(info):
-        colour = _COLOURS.get(group.split()[0], _PURPLE)
+        colour = _COLOURS.get(group.split()[0], PURPLE)
         name = "body" if _is_body(group) else group
         if name != heading:
-            parts.append(_text(_CELLS, y + 18, name, 12, colour, bold=True))
+            parts.append(write(_CELLS, y + 18, name, 12, colour, style="bold"))
             y, heading = y + _HEADING, name
         top = y
         if _is_body(group):
@@ -162,25 +158,19 @@ def svg(info: EnvelopeInfo) -> str:
             for row in rows:
                 parts += _line(y, row, colour)
                 y += _LINE
-        parts.append(_box(_LEFT, top, 4, y - top - 4, colour))
+        parts.append(box(_LEFT, top, 4, y - top - 4, colour, radius=2))
     parts += _legend(y + 10)
-    height = y + 42
-    size = f'viewBox="0 0 {_WIDTH} {height:g}" width="{_WIDTH}" height="{height:g}"'
-    panel = _box(1, 1, _WIDTH - 2, height - 2, _PANEL, _RULE, 14)
-    return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" {size} role="img" font-family="{_SANS}">'
-        f"<title>{escape(summary)}</title>{panel}{''.join(parts)}</svg>"
-    )
+    return drawing(_WIDTH, y + 42, summary, *parts)
 
 
 def _line(y: float, row: _Row, colour: str) -> Iterator[str]:
     """A field: where it begins, its bytes, its name and what it says, and below these what it is for."""
     length, field = row
-    yield _text(_CELLS - 10, y + 13, _place(row.offset), 10.5, _GREY, end=True, mono=True)
+    yield write(_CELLS - 10, y + 13, _place(row.offset), 10.5, GREY, "end", "mono")
     yield from _cells(y, length, field, colour)
-    yield _text(_NAMES, y + 10, field.name, 12.5, bold=True)
-    yield _text(_NAMES, y + 25, field.meaning, 11, _GREY)
-    yield _text(_VALUES, y + 10, _value(field), 11, mono=True)
+    yield write(_NAMES, y + 10, field.name, 12.5, style="bold")
+    yield write(_NAMES, y + 25, field.meaning, 11, GREY)
+    yield write(_VALUES, y + 10, _value(field), 11, style="mono")
 
 
 def _cells(y: float, length: Field | None, field: Field, colour: str) -> Iterator[str]:
@@ -188,7 +178,7 @@ def _cells(y: float, length: Field | None, field: Field, colour: str) -> Iterato
     x = float(_CELLS)
     if length is not None:
         for byte in _bytes(length):
-            yield from _cell(x, y, f"{byte:02x}", "#ffffff", colour)
+            yield from _cell(x, y, f"{byte:02x}", WHITE, colour)
             x += _PITCH
         x += 3
     room = _MOST_CELLS - (2 if length is not None else 0)
@@ -196,16 +186,16 @@ def _cells(y: float, length: Field | None, field: Field, colour: str) -> Iterato
     known = b"" if field.random else _bytes(field)
     for at in range(field.size if whole else room - 1):
         digits = f"{known[at]:02x}" if at < len(known) else ""
-        yield from _cell(x, y, digits, (_TINTS if digits else _RANDOM)[colour], colour)
+        yield from _cell(x, y, digits, (TINTS if digits else _RANDOM)[colour], colour)
         x += _PITCH
     if not whole:
-        yield _text(x + 2, y + 13, "…", 12, _GREY)
+        yield write(x + 2, y + 13, "…", 12, GREY)
 
 
 def _cell(x: float, y: float, digits: str, fill: str, colour: str) -> Iterator[str]:
-    yield _box(x, y, _CELL, 18, fill, colour)
+    yield box(x, y, _CELL, 18, fill, colour, 2)
     if digits:
-        yield _text(x + _CELL / 2, y + 13, digits, 9.5, middle=True, mono=True)
+        yield write(x + _CELL / 2, y + 13, digits, 9.5, INK, "middle", "mono")
 
 
 def _bytes(field: Field) -> bytes:
@@ -221,49 +211,24 @@ def _bytes(field: Field) -> bytes:
 def _frame(y: float, name: str, fields: Sequence[Field], colour: str) -> Iterator[str]:
     """A frame as boxes, not to scale."""
     first, last = fields[0], fields[-1]
-    yield _text(_CELLS - 10, y + 22, _place(first.offset), 10.5, _GREY, end=True, mono=True)
+    yield write(_CELLS - 10, y + 22, _place(first.offset), 10.5, GREY, "end", "mono")
     x = float(_CELLS)
     rest = _FRAME_WIDTH - sum(_FRAME_BOXES.get(field.name, 0) + 2 for field in fields)
     for field in fields:
         width = _FRAME_BOXES.get(field.name, rest)
         label = field.meaning if field.name == "frames" else field.name
-        yield _box(x, y, width, 36, (_RANDOM if field.random else _TINTS)[colour], colour, 3)
-        yield _text(x + width / 2, y + 15, label, 11, middle=True)
-        yield _text(x + width / 2, y + 29, f"{field.size:,}", 10, middle=True, mono=True)
+        yield box(x, y, width, 36, (_RANDOM if field.random else TINTS)[colour], colour, 3)
+        yield write(x + width / 2, y + 15, label, 11, INK, "middle")
+        yield write(x + width / 2, y + 29, f"{field.size:,}", 10, INK, "middle", "mono")
         x += width + 2
-    yield _text(_CELLS + _FRAME_WIDTH + 10, y + 15, name, 12.5, bold=True)
-    yield _text(_CELLS + _FRAME_WIDTH + 10, y + 30, f"{last.end - first.offset:,} bytes", 11, _GREY)
+    yield write(_CELLS + _FRAME_WIDTH + 10, y + 15, name, 12.5, style="bold")
+    yield write(_CELLS + _FRAME_WIDTH + 10, y + 30, f"{last.end - first.offset:,} bytes", 11, GREY)
 
 
 def _legend(y: float) -> Iterator[str]:
-    yield from _cell(_CELLS, y, "0a", _TINTS[_GREY], _GREY)
-    yield _text(_CELLS + 24, y + 13, "a byte", 11, _GREY)
-    yield from _cell(_CELLS + 84, y, "0a", "#ffffff", _GREY)
-    yield _text(_CELLS + 108, y + 13, "of a length", 11, _GREY)
-    yield from _cell(_CELLS + 194, y, "", _RANDOM[_GREY], _GREY)
-    yield _text(_CELLS + 218, y + 13, "random: other bytes in every message, or for every key", 11, _GREY)
-
-
-# Pencils
-
-
-def _box(x: float, y: float, width: float, height: float, fill: str, stroke: str = "none", radius: float = 2) -> str:
-    size = f'width="{width:g}" height="{height:g}" rx="{radius:g}"'
-    return f'<rect x="{x:g}" y="{y:g}" {size} fill="{fill}" stroke="{stroke}"/>'
-
-
-def _text(
-    x: float,
-    y: float,
-    value: object,
-    size: float,
-    fill: str = _INK,
-    *,
-    bold: bool = False,
-    mono: bool = False,
-    middle: bool = False,
-    end: bool = False,
-) -> str:
-    style = (' font-weight="600"' if bold else "") + (f' font-family="{_MONO}"' if mono else "")
-    style += ' text-anchor="middle"' if middle else ' text-anchor="end"' if end else ""
-    return f'<text x="{x:g}" y="{y:g}" font-size="{size:g}" fill="{fill}"{style}>{escape(value)}</text>'
+    yield from _cell(_CELLS, y, "0a", TINTS[GREY], GREY)
+    yield write(_CELLS + 24, y + 13, "a byte", 11, GREY)
+    yield from _cell(_CELLS + 84, y, "0a", WHITE, GREY)
+    yield write(_CELLS + 108, y + 13, "of a length", 11, GREY)
+    yield from _cell(_CELLS + 194, y, "", _RANDOM[GREY], GREY)
+    yield write(_CELLS + 218, y + 13, "random: other bytes in every message, or for every key", 11, GREY)

@@ -57,7 +57,7 @@ def test_random_bytes_are_not_drawn_as_digits() -> None:
 def test_a_key_id_is_shown_whole() -> None:
     key = kmskit.connect("software:?memory=1").create_key()
     for form in shown(envelope.inspect(envelope.encrypt(b"", [key]))):
-        assert f"software:⟨{key.id}⟩" in form
+        assert f"⟨software:{key.id}⟩" in form
 
 
 @pytest.mark.parametrize("text", [*hostile.STRINGS, "not a character: \ufffe\uffff"])
