@@ -151,7 +151,7 @@ def test_the_end_of_the_kernel_schedules_deletion_and_never_raises(shared: str, 
     assert (done.returncode, done.stderr) == (0, "")
     if tmp_path.exists() and any(tmp_path.iterdir()):
         with kmskit.connect(shared) as others:
-            assert [key.state for key in others.keys()] == [KeyState.ENABLED, KeyState.PENDING_DELETION]
+            assert [key.state for key in list(others.keys())] == [KeyState.ENABLED, KeyState.PENDING_DELETION]
 
 
 def test_purge_leaves_the_keys_of_others_alone(shared: str) -> None:

@@ -18,6 +18,7 @@ SANITIZE_FILE = Path(__file__).with_name("sanitize.cfg")
 
 _WIDGET = "application/vnd.jupyter.widget-view+json"
 _NEVER_COMPARED = ("image/png", "image/jpeg", _WIDGET)
+_MARKUP = ("text/html", "image/svg+xml")
 _TAG = re.compile(r"<[^>]*>")
 
 Rules = dict[str, str]
@@ -43,19 +44,25 @@ def contents(output: NotebookNode) -> dict[str, Any]:
     return dict(output.data)
 
 
-def texts(output: NotebookNode) -> Iterator[str]:
+def texts(output: NotebookNode) -> list[str]:
     """Everything in an output that a reader of the notebook file could read."""
+    return [text for _, text in _readable(output)]
+
+
+def _readable(output: NotebookNode) -> Iterator[tuple[str, str]]:
     for kind, content in contents(output).items():
         if kind not in _NEVER_COMPARED:
-            yield content if isinstance(content, str) else json.dumps(content, ensure_ascii=False)
+            yield kind, content if isinstance(content, str) else json.dumps(content, ensure_ascii=False)
 
 
 def says_something(output: NotebookNode, rules: Rules) -> bool:
     """Whether anything is left to compare when all that the rules mask is taken away."""
-    for text in texts(output):
+    for kind, text in _readable(output):
         for regex in rules:
             text = re.sub(regex, "", text)
-        if any(character.isalnum() for character in html.unescape(_TAG.sub("", text))):
+        if kind in _MARKUP:
+            text = html.unescape(_TAG.sub("", text))
+        if any(character.isalnum() for character in text):
             return True
     return False
 

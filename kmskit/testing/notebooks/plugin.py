@@ -64,13 +64,13 @@ def pytest_configure(config: pytest.Config) -> None:
     option.nbval_current_env = option.nbval_kernel_name is None
     if option.nbval_cell_timeout == _NBVAL_TIMEOUT:
         option.nbval_cell_timeout = _CELL_TIMEOUT
-    option.nbval_sanitize_with = str(_rules(option.nbval_sanitize_with, folder))
+    option.nbval_sanitize_with = str(rules_file(option.nbval_sanitize_with, folder))
     # nbval leaves the file open to which it sends a kernel's error stream.
     config.addinivalue_line("filterwarnings", "ignore:unclosed file <.*null:ResourceWarning")
 
 
-def _rules(of_the_user: str | None, folder: Path) -> Path:
-    """One file of rules, of which nbval must find every one."""
+def rules_file(of_the_user: str | None, folder: Path) -> Path:
+    """The file of our rules, or one in `folder` of ours and the user's; UsageError if nbval would drop one of them."""
     path = SANITIZE_FILE
     if of_the_user is not None:
         path = folder / "sanitize.cfg"
@@ -111,7 +111,7 @@ class _NotebookItem(pytest.Item):
             pytest.fail("\n".join(found), pytrace=False)
 
     def reportinfo(self) -> tuple[Path, int, str]:
-        return self.path, 0, f"{self.path.name}::{self.name}"
+        return self.path, 0, self.name
 
 
 class GuardItem(_NotebookItem):
