@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 from kmskit.context import canonical
 from kmskit.envelope.cache import DataKeyCache
 from kmskit.envelope.header import PUBLIC_KEY_NAME, SIGNED_SUITE, SUITE, Header, Recipient
-from kmskit.envelope.recipients import Wrapper
+from kmskit.envelope.recipients import PROVIDER, Wrapper, title
 from kmskit.envelope.suite import DATA_KEY_SIZE
 from kmskit.errors import InvalidCiphertextError, KmsError
+from kmskit.markup import printable, volatile_text
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey, EllipticCurvePublicKey
@@ -76,36 +77,42 @@ def for_encryption(
     return cache.materials((tuple(wrapper.identity for wrapper in wrappers), signed, canonical(context)), size, make)
 
 
-def unwrap(header: Header, wrappers: Sequence[Wrapper]) -> bytes:
+def unwrap(recipients: Sequence[Recipient], context: Mapping[str, str], wrappers: Sequence[Wrapper]) -> bytes:
     """The data key of a message.
+
+    Args:
+        recipients: of the message.
+        context: all of the message's, with what the format itself put there.
+        wrappers: to try.
 
     Raises:
         InvalidCiphertextError: no recipient matches a given key, or none that matches opens.
         AccessDeniedError, ServiceUnavailableError, ...: a key that matches could not be used, and no other opened it.
     """
     failures: list[tuple[Recipient, KmsError]] = []
-    for recipient in header.recipients:
+    for recipient in recipients:
         for wrapper in wrappers:
             if not wrapper.matches(recipient):
                 continue
             try:
-                data_key = bytes(wrapper.unwrap(recipient, header.context))
+                data_key = bytes(wrapper.unwrap(recipient, context))
             except KmsError as error:
                 failures.append((recipient, error))
                 continue
             if len(data_key) == DATA_KEY_SIZE:
                 return data_key
-    raise _not_opened(header, failures)
+            failures.append((recipient, InvalidCiphertextError("what was wrapped is not 32 bytes")))
+    raise _not_opened(failures)
 
 
-def _not_opened(header: Header, failures: list[tuple[Recipient, KmsError]]) -> KmsError:
+def _not_opened(failures: list[tuple[Recipient, KmsError]]) -> KmsError:
     """The error for a message that no key opened: a key that could not be used outweighs one that did not fit."""
     if not failures:
         return InvalidCiphertextError(
             "none of the given keys is a recipient of this envelope",
             hint="envelope.inspect() shows the recipients; a Kms keeps its keys' ids",
         )
-    tried = "; ".join(f"{recipient.provider} {recipient.info!r}: {error}" for recipient, error in failures)
+    tried = "; ".join(f"{_shown(recipient)}: {error}" for recipient, error in failures)
     for _, error in failures:
         if not isinstance(error, InvalidCiphertextError):
             kind = type(error)
@@ -117,10 +124,17 @@ def _not_opened(header: Header, failures: list[tuple[Recipient, KmsError]]) -> K
                 request_id=error.request_id,
                 hint=error.hint,
                 recommend=error.recommend,
+                retryable=error.retryable,
             )
     return InvalidCiphertextError(
         f"no recipient could open the envelope ({tried})", hint="its header was changed, or the keys are others"
     )
+
+
+def _shown(recipient: Recipient) -> str:
+    """A recipient's name for an error. It comes from others, so a terminal must not obey it; a key's id is random."""
+    name = title(recipient)
+    return volatile_text(name) if recipient.provider == PROVIDER else printable(name)
 
 
 def _new_signing_key(context: dict[str, str]) -> tuple[EllipticCurvePrivateKey, dict[str, str]]:

@@ -13,7 +13,7 @@ from kmskit.envelope.cache import DataKeyCache
 from kmskit.envelope.header import Header
 from kmskit.envelope.materials import check_context, for_encryption, unwrap, verification_key
 from kmskit.envelope.recipients import EnvelopeKey, wrappers
-from kmskit.envelope.suite import MAX_FRAMES, MessageKey, body_size, split
+from kmskit.envelope.suite import MessageKey, body_size, max_frames, split
 from kmskit.errors import InvalidCiphertextError, LimitExceededError
 
 __all__ = ["FRAME_LENGTH", "Opening", "Sealing", "encrypted_size"]
@@ -98,7 +98,8 @@ class Opening:
         self.header, body, tag = headers.read(source)
         if require_signed and not self.header.signed:
             raise InvalidCiphertextError("the envelope is not signed, and a signature is required")
-        self.key = MessageKey(unwrap(self.header, given), self.header.suite, self.header.message_id)
+        data_key = unwrap(self.header.recipients, self.header.context, given)
+        self.key = MessageKey(data_key, self.header.suite, self.header.message_id)
         self.key.check_header(body, tag, self.header.commitment)
         for name, value in required.items():
             if self.header.context.get(name) != value:
@@ -141,10 +142,16 @@ def check_frame_length(frame_length: int, size: int | None) -> None:
         raise TypeError(f"frame_length: a number of bytes expected, not {type(frame_length).__name__}")
     if not 0 < frame_length <= headers.MAX_FRAME_LENGTH:
         raise ValueError(f"frame_length: 1 to {headers.MAX_FRAME_LENGTH:,} bytes expected, not {frame_length}")
-    if size is not None and split(size, frame_length)[0] > MAX_FRAMES:
-        raise LimitExceededError(
-            f"plaintext: {size:,} bytes need more than {MAX_FRAMES:,} frames", hint="take a larger frame_length="
-        )
+    if size is not None and split(size, frame_length)[0] >= max_frames(frame_length):
+        raise too_long(frame_length)
+
+
+def too_long(frame_length: int) -> LimitExceededError:
+    """The error for more plaintext than one message may have."""
+    return LimitExceededError(
+        f"plaintext: at most {max_frames(frame_length):,} frames of {frame_length:,} bytes a message",
+        hint="take a larger frame_length=, or several messages",
+    )
 
 
 def encrypted_size(

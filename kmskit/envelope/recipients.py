@@ -20,15 +20,18 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from kmskit.context import canonical
 from kmskit.envelope.header import MAX_RECIPIENTS, Recipient
 from kmskit.envelope.suite import DATA_KEY_SIZE
-from kmskit.errors import InvalidCiphertextError, LimitExceededError
+from kmskit.errors import InvalidCiphertextError, LimitExceededError, UnsupportedError
 from kmskit.key import Key
 from kmskit.names import check_bytes
 
-__all__ = ["EnvelopeKey", "KeyRecipient", "RawAesKey", "RawRsaKey", "Wrapper", "wrappers"]
+__all__ = ["PROVIDER", "EnvelopeKey", "KeyRecipient", "RawAesKey", "RawRsaKey", "Wrapper", "title", "wrappers"]
 
 PROVIDER = "kmskit"
+"""The provider id of keys of a backend."""
 _RESERVED = (PROVIDER, "aws-kms")
 _AES_INFO = Struct(">II12s")  # tag bits | iv length | iv
+_AES_LENGTHS = _AES_INFO.pack(128, 12, b"")[:8]
+_MIN_RSA_BITS = 2048
 _HASHES: dict[str, Callable[[], hashes.HashAlgorithm]] = {
     "OAEP_SHA_1": hashes.SHA1,
     "OAEP_SHA_256": hashes.SHA256,
@@ -65,7 +68,11 @@ class KeyRecipient:
 
     def __init__(self, key: Key) -> None:
         self.key = key
-        self._info = f"{key.kms.backend}:{key.id}".encode()
+
+    @property
+    def _info(self) -> bytes:
+        # Asked anew each time: of a key that may not be described the id is known only after its first use.
+        return f"{self.key.kms.backend}:{self.key.id}".encode()
 
     @property
     def identity(self) -> Hashable:
@@ -132,7 +139,8 @@ class RawAesKey(_RawKey):
     Args:
         namespace: the provider id that both sides agree on.
         name: which key of that namespace.
-        material: 16, 24 or 32 bytes.
+        material: 16, 24 or 32 bytes. Use it for at most 2**32 messages in all, since each draws a random iv
+            (NIST SP 800-38D, 8.3).
     """
 
     def __init__(self, namespace: str, name: str, material: bytes | bytearray | memoryview) -> None:
@@ -150,11 +158,7 @@ class RawAesKey(_RawKey):
 
     def matches(self, recipient: Recipient) -> bool:
         head, tail = recipient.info[: -_AES_INFO.size], recipient.info[-_AES_INFO.size :]
-        return (
-            recipient.provider == self.namespace
-            and head == self._prefix
-            and tail[:8] == _AES_INFO.pack(128, 12, b"")[:8]
-        )
+        return recipient.provider == self.namespace and head == self._prefix and tail[:8] == _AES_LENGTHS
 
     def unwrap(self, recipient: Recipient, context: Mapping[str, str]) -> bytes:
         try:
@@ -172,7 +176,7 @@ class RawRsaKey(_RawKey):
 
     Args:
         namespace, name: as for RawAesKey; the provider info is the name.
-        key: a pyca/cryptography public or private key, or PEM; only a private one opens.
+        key: a pyca/cryptography public or private key of at least 2,048 bits, or PEM; only a private one opens.
         padding: `OAEP_SHA_1`, `OAEP_SHA_256`, `OAEP_SHA_384` or `OAEP_SHA_512`.
     """
 
@@ -186,6 +190,8 @@ class RawRsaKey(_RawKey):
         self._public = key.public_key() if isinstance(key, rsa.RSAPrivateKey) else key
         if not isinstance(self._public, rsa.RSAPublicKey):
             raise TypeError(f"key: an RSA key expected, not {type(key).__name__}")
+        if self._public.key_size < _MIN_RSA_BITS:
+            raise ValueError(f"key: at least {_MIN_RSA_BITS:,} bits expected, not {self._public.key_size:,}")
         digest: hashes.HashAlgorithm = _HASHES[padding]()
         self._padding = asymmetric_padding.OAEP(asymmetric_padding.MGF1(digest), digest, None)
 
@@ -193,13 +199,13 @@ class RawRsaKey(_RawKey):
         return Recipient(self.namespace, self.name.encode(), self._public.encrypt(bytes(data_key), self._padding))
 
     def matches(self, recipient: Recipient) -> bool:
-        mine = recipient.provider == self.namespace and recipient.info == self.name.encode()
-        return mine and self._private is not None
+        return recipient.provider == self.namespace and recipient.info == self.name.encode()
 
     def unwrap(self, recipient: Recipient, context: Mapping[str, str]) -> bytes:
+        if self._private is None:
+            raise UnsupportedError("only the public half of this RSA key is here", hint="the private one opens")
         try:
-            if self._private is not None:
-                return self._private.decrypt(recipient.wrapped, self._padding)
+            return self._private.decrypt(recipient.wrapped, self._padding)
         except ValueError:
             pass
         raise _unwrapped()
@@ -234,6 +240,14 @@ def wrappers(keys: Iterable[EnvelopeKey], argument: str = "keys") -> list[Wrappe
     if len(found) > MAX_RECIPIENTS:
         raise LimitExceededError(f"{argument}: at most {MAX_RECIPIENTS} recipients, not {len(found)}")
     return found
+
+
+def title(recipient: Recipient) -> str:
+    """How a recipient is called, as text: `kmskit software:…`, `safe 2026`. It is what the header says, no more."""
+    info = recipient.info
+    if info[-_AES_INFO.size :][:8] == _AES_LENGTHS:
+        info = info[: -_AES_INFO.size]
+    return f"{recipient.provider} {info.decode(errors='backslashreplace')}"
 
 
 def _unwrapped() -> InvalidCiphertextError:

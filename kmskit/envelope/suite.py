@@ -26,12 +26,25 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from kmskit.errors import InvalidCiphertextError
 
-__all__ = ["DATA_KEY_SIZE", "FINAL_MARK", "FINAL_OVERHEAD", "FRAME_OVERHEAD", "MessageKey", "body_size", "split"]
+__all__ = [
+    "DATA_KEY_SIZE",
+    "FINAL_MARK",
+    "FINAL_OVERHEAD",
+    "FRAME_OVERHEAD",
+    "MAX_FRAMES",
+    "MessageKey",
+    "body_size",
+    "max_frames",
+    "split",
+    "split_body",
+]
 
 DATA_KEY_SIZE = 32
 FRAME_OVERHEAD = 4 + 12 + 16
 FINAL_OVERHEAD = 4 + 4 + 12 + 4 + 16
-MAX_FRAMES = 0xFFFFFFFE
+MAX_FRAMES = 0xFFFFFFFF
+MAX_PLAINTEXT = 64 * 2**40
+"""Of one message: with 2**42 blocks under its key, to tell them from random ones succeeds with less than 2**-40."""
 FINAL_MARK = b"\xff\xff\xff\xff"
 """What the final frame has in place of a sequence number."""
 _REGULAR = Struct(">I8xI")  # sequence | iv, whose last four bytes are the sequence again
@@ -111,6 +124,11 @@ def _not_its_place(sequence: int) -> InvalidCiphertextError:
     return InvalidCiphertextError(
         f"frame {sequence} is not where it belongs", hint="frames were cut off, swapped or doubled"
     )
+
+
+def max_frames(frame_length: int) -> int:
+    """How many frames a message may have, the final one included."""
+    return min(MAX_FRAMES, MAX_PLAINTEXT // frame_length)
 
 
 def split(size: int, frame_length: int) -> tuple[int, int]:
