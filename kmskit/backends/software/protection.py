@@ -149,7 +149,9 @@ class KeyFile:
                 hint="restore it from a backup, or name it with ?key-file=; a new one would not help, so none is made",
             ) from None
         except OSError as error:
-            raise ConfigurationError(f"the key file cannot be read: {error.strerror}") from error
+            raise ConfigurationError(
+                f"the key file cannot be read: {error.strerror}", hint="check the permissions of the key file"
+            ) from error
         if os.name == "posix" and mode & 0o077:
             raise ConfigurationError("others can read the key file of this store", hint="chmod 600 the key file")
         head, secret = data[: len(_FILE_HEAD)], data[len(_FILE_HEAD) :].strip()
@@ -192,7 +194,7 @@ def _read(record: str) -> tuple[dict[str, Any], bytes]:
             and all(type(parameters[name]) is int and 1 <= parameters[name] <= cap for name, cap in _CAPS.items())
             and parameters["memory_kib"] >= 8 * parameters["lanes"]
         )
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         sound = False
     if not sound or len(wrapped) != 12 + _KEY_SIZE + 16:
         raise ConfigurationError(
