@@ -32,7 +32,8 @@ def test_without_it_the_default_is_a_store_in_the_users_data_folder(
         with kmskit.connect(uri) as kms:
             key = kms.key("orders") if uri else kms.create_key("orders")
             assert kms.uri == f"software://{tmp_path}/kmskit/keys.db"
-            assert kmskit.open_key(key.uri) == key
+            with kmskit.open_key(key.uri).kms as again:
+                assert again.key("orders") == key
     assert (tmp_path / "kmskit").stat().st_mode & 0o777 == 0o700
 
 

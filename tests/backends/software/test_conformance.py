@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -10,19 +9,7 @@ import pytest
 
 import kmskit
 from kmskit.testing import BackendConformance
-
-
-class Clock:
-    """The time, which a test sets forward."""
-
-    def __init__(self) -> None:
-        self._ahead = 0.0
-
-    def __call__(self) -> float:
-        return time.time() + self._ahead
-
-    def advance(self, days: float) -> None:
-        self._ahead += days * 86_400
+from tests.clock import Clock
 
 
 class SoftwareConformance(BackendConformance):
