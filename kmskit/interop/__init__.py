@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import Any
 
-__all__ = ["tink"]
+__all__ = ["aws", "tink"]
 
 
 def __getattr__(name: str) -> Any:
