@@ -71,8 +71,7 @@ class DataKeyCache:
         """Materials for a message of `size` bytes: cached ones within the limits, else what `make` returns."""
         if size > self._max_bytes:
             return make()
-        if self._process != os.getpid():
-            self._entries, self._lock, self._process = OrderedDict(), Lock(), os.getpid()
+        self._leave_to_parent()
         with self._lock:
             entry = self._entries.get(key)
             if entry is not None:
@@ -101,10 +100,17 @@ class DataKeyCache:
 
     def clear(self) -> None:
         """Forget all data keys."""
+        self._leave_to_parent()
         with self._lock:
             self._entries.clear()
 
+    def _leave_to_parent(self) -> None:
+        """In a forked child begin anew, also with a lock that no thread of the parent holds."""
+        if self._process != os.getpid():
+            self._entries, self._lock, self._process = OrderedDict(), Lock(), os.getpid()
+
     def __len__(self) -> int:
+        self._leave_to_parent()
         return len(self._entries)
 
     def __reduce__(self) -> str | tuple[object, ...]:
