@@ -18,13 +18,7 @@ from kmskit.errors import MissingDependencyError
 _NEEDED = ("ipykernel", "jupyter_client", "nbclient", "nbformat", "nbval", "pytest")
 
 try:
-    from kmskit.testing.notebooks.plugin import (
-        pytest_addoption,
-        pytest_collect_file,
-        pytest_configure,
-        pytest_runtest_logreport,
-        pytest_terminal_summary,
-    )
+    from kmskit.testing.notebooks.plugin import pytest_addoption, pytest_collect_file, pytest_configure
 except ModuleNotFoundError as error:
     if error.name is None or error.name.partition(".")[0] not in _NEEDED:
         raise
@@ -34,10 +28,4 @@ except ModuleNotFoundError as error:
         hint="pip install pytest nbval nbclient ipykernel",
     ) from error
 
-__all__ = [
-    "pytest_addoption",
-    "pytest_collect_file",
-    "pytest_configure",
-    "pytest_runtest_logreport",
-    "pytest_terminal_summary",
-]
+__all__ = ["pytest_addoption", "pytest_collect_file", "pytest_configure"]

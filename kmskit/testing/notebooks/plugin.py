@@ -20,13 +20,7 @@ from kmskit.testing.notebooks.guard import Limits, Measure, faults, measure
 from kmskit.testing.notebooks.kernel import same_for_everyone
 from kmskit.testing.notebooks.outputs import SANITIZE_FILE, count_rules, read_rules
 
-__all__ = [
-    "pytest_addoption",
-    "pytest_collect_file",
-    "pytest_configure",
-    "pytest_runtest_logreport",
-    "pytest_terminal_summary",
-]
+__all__ = ["pytest_addoption", "pytest_collect_file", "pytest_configure", "rules_file"]
 
 _CELL_TIMEOUT = 60.0
 _NBVAL_TIMEOUT = 2000.0  # Its default, which no one means.
@@ -38,9 +32,6 @@ _OPTIONS = {
 }
 _MEASURE = "kmskit-notebook"
 _HEADERS = ("notebook", "cells", "printing", "compared", "silent", "ignored", "seconds")
-
-_seconds: defaultdict[str, float] = defaultdict(float)
-_measures: dict[str, Measure] = {}
 
 
 def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginManager) -> None:
@@ -54,6 +45,7 @@ def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginMa
 
 def pytest_configure(config: pytest.Config) -> None:
     """Turn nbval on, strict, with our rules and those of a file that the user names."""
+    config.pluginmanager.register(Summary(), "notebooks-summary")
     option = config.option
     if option.nbval_lax:
         raise pytest.UsageError("--nbval-lax compares nothing that is not marked; leave it out")
@@ -65,16 +57,17 @@ def pytest_configure(config: pytest.Config) -> None:
     if option.nbval_cell_timeout == _NBVAL_TIMEOUT:
         option.nbval_cell_timeout = _CELL_TIMEOUT
     option.nbval_sanitize_with = str(rules_file(option.nbval_sanitize_with, folder))
-    # nbval leaves the file open to which it sends a kernel's error stream.
-    config.addinivalue_line("filterwarnings", "ignore:unclosed file <.*null:ResourceWarning")
 
 
 def rules_file(of_the_user: str | None, folder: Path) -> Path:
-    """The file of our rules, or one in `folder` of ours and the user's; UsageError if nbval would drop one of them."""
+    """The file of our rules, or one in `folder` of ours and the user's; UsageError if nbval would drop one."""
     path = SANITIZE_FILE
     if of_the_user is not None:
         path = folder / "sanitize.cfg"
-        path.write_text("\n".join(Path(name).read_text("utf-8") for name in (SANITIZE_FILE, of_the_user)), "utf-8")
+        try:
+            path.write_text("\n".join(Path(name).read_text("utf-8") for name in (SANITIZE_FILE, of_the_user)), "utf-8")
+        except OSError as error:
+            raise pytest.UsageError(f"--nbval-sanitize-with: {error}") from None
     meant, found = count_rules(path.read_text("utf-8"))
     if meant != found:
         raise pytest.UsageError(
@@ -135,23 +128,29 @@ class ExercisesItem(_NotebookItem):
             return [str(error)]
 
 
-def pytest_runtest_logreport(report: pytest.TestReport) -> None:
-    path = report.nodeid.partition("::")[0]
-    if path.endswith(".ipynb"):
-        _seconds[path] += report.duration
-        for name, value in report.user_properties:
-            if name == _MEASURE and isinstance(value, dict):
-                _measures[path] = Measure(**value)
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+class Summary:
     """How much of each notebook was compared, and how long it took with its exercises."""
-    if not _measures:
-        return
-    rows = [
-        (path, of.cells, of.printing, of.compared, of.silent, of.ignored, f"{_seconds[path]:.1f}")
-        for path, of in sorted(_measures.items())
-    ]
-    totals = (sum(column) for column in list(zip(*rows, strict=True))[1:-1])
-    terminalreporter.section("notebooks")
-    terminalreporter.write_line(markup.columns(_HEADERS, [*rows, ("all", *totals, f"{sum(_seconds.values()):.1f}")]))
+
+    def __init__(self) -> None:
+        self._seconds: defaultdict[str, float] = defaultdict(float)
+        self._measures: dict[str, Measure] = {}
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        path = report.nodeid.partition("::")[0]
+        if path.endswith(".ipynb"):
+            self._seconds[path] += report.duration
+            for name, value in report.user_properties:
+                if name == _MEASURE and isinstance(value, dict):
+                    self._measures[path] = Measure(**value)
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        if not self._measures:
+            return
+        rows = [
+            (path, of.cells, of.printing, of.compared, of.silent, of.ignored, f"{self._seconds[path]:.1f}")
+            for path, of in sorted(self._measures.items())
+        ]
+        totals = (sum(column) for column in list(zip(*rows, strict=True))[1:-1])
+        rows_and_sum = [*rows, ("all", *totals, f"{sum(self._seconds.values()):.1f}")]
+        terminalreporter.section("notebooks")
+        terminalreporter.write_line(markup.columns(_HEADERS, rows_and_sum))

@@ -149,6 +149,11 @@ def test_rules_of_the_user_are_added_to_ours(tmp_path: Path) -> None:
     assert merged == {**read_rules(SANITIZE_FILE), "a": "b"}
 
 
+def test_a_file_of_rules_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(pytest.UsageError, match=r"No such file or directory: '.*mine\.cfg'"):
+        rules_file(str(tmp_path / "mine.cfg"), tmp_path)
+
+
 DROPPED = {
     "an empty replacement": "regex: a\nreplace:\n",
     "no space": "regex:a\nreplace: b\n",
