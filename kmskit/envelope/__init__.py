@@ -12,6 +12,7 @@ and read by other people's programs.
 """
 
 from kmskit.envelope.cache import DataKeyCache
+from kmskit.envelope.fields import Field
 from kmskit.envelope.files import decrypt_file, encrypt_file, reencrypt_file
 from kmskit.envelope.files import open_envelope as open
 from kmskit.envelope.info import EnvelopeInfo, inspect
@@ -25,6 +26,7 @@ __all__ = [
     "EnvelopeInfo",
     "EnvelopeReader",
     "EnvelopeWriter",
+    "Field",
     "RawAesKey",
     "RawRsaKey",
     "decrypt",

@@ -19,7 +19,7 @@ from kmskit.svg import text as write
 if TYPE_CHECKING:
     from kmskit.envelope.info import EnvelopeInfo
 
-__all__ = ["svg", "text"]
+__all__ = ["colour_of", "svg", "text"]
 
 _RANDOM = {GREY: "#b3b5b6", BLUE: "#a5bfdf", ORANGE: "#d6b391", GREEN: "#9fc7aa", PURPLE: "#c1acd7"}
 _COLOURS = {"header": GREY, "context": BLUE, "recipient": ORANGE, "recipients": ORANGE, "seal": GREEN}
@@ -31,6 +31,11 @@ _MOST_PAIRS = 6
 _FRAME_BOXES = {"final mark": 66, "sequence": 66, "iv": 50, "length": 50, "tag": 50, "signature length": 102}
 _FRAME_WIDTH = 510
 _LONGEST_VALUE = 44
+
+
+def colour_of(group: str) -> str:
+    """The colour of a group of fields, in every picture."""
+    return _COLOURS.get(group.split()[0], PURPLE)
 
 
 class _Row(NamedTuple):
@@ -145,7 +150,7 @@ def svg(info: EnvelopeInfo) -> str:
     parts = [title, write(_LEFT, 56, _claim(info), 12, GREEN if info.authenticated else ORANGE)]
     y, heading = 64.0, ""
     for group, rows in _groups(info):
-        colour = _COLOURS.get(group.split()[0], PURPLE)
+        colour = colour_of(group)
         name = "body" if _is_body(group) else group
         if name != heading:
             parts.append(write(_CELLS, y + 18, name, 12, colour, style="bold"))
