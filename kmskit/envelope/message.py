@@ -169,6 +169,10 @@ def encrypted_size(
         length: of the plaintext, in bytes.
         keys, context, signed, frame_length, cache: as they will be given to `encrypt_into`.
     """
+    if not isinstance(length, int) or isinstance(length, bool):
+        raise TypeError(f"length: a number of bytes expected, not {type(length).__name__}")
+    if length < 0:
+        raise ValueError(f"length: a number of bytes expected, not {length}")
     check_frame_length(frame_length, length)
     whole = check_context(context)
     if signed:

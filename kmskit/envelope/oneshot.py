@@ -204,9 +204,10 @@ def _sized(size: int) -> BytesIO:
 def _view(argument: str, data: Buffer, *, writable: bool = False) -> memoryview:
     """The bytes of a buffer, without a copy."""
     try:
-        view = memoryview(data).cast("B")
+        view = memoryview(data)
+        flat = view.cast("B") if view.nbytes else memoryview(bytearray())  # An array without bytes cannot be cast.
     except TypeError:
         raise TypeError(f"{argument}: bytes expected, not {type(data).__name__}") from None
     if writable and view.readonly:
         raise TypeError(f"{argument}: a writable buffer expected, such as a bytearray")
-    return view
+    return flat
