@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import RLock
+from time import monotonic, sleep
 from typing import Any
 from weakref import WeakSet
 
@@ -36,7 +37,7 @@ class Database:
     """A connection for all threads of a process, one at a time.
 
     Every change is one transaction that is on the disk when it returns (WAL, synchronous=FULL), deleted rows are
-    overwritten (secure_delete), and a forked child gets a connection of its own: SQLite's must not be carried across.
+    overwritten (secure_delete), and no connection is carried across a fork.
     """
 
     def __init__(self, path: Path | None) -> None:
@@ -47,6 +48,7 @@ class Database:
             with translated(), suppress(FileExistsError):
                 os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
         self._connection: sqlite3.Connection | None = self._open()
+        self._closed = False
         self._seen_version = 0
         _databases.add(self)
 
@@ -66,12 +68,23 @@ class Database:
 
     def use_wal(self) -> None:
         """Let readers and one writer work side by side. The setting stays in the file."""
-        if self._path is not None:
-            self.read("PRAGMA journal_mode=WAL")
+        end = monotonic() + _BUSY_SECONDS
+        while self._path is not None:
+            try:
+                self.read("PRAGMA journal_mode=WAL")
+                return
+            except (
+                ServiceUnavailableError
+            ) as error:  # The one statement for which SQLite does not wait for a lock itself.
+                if error.code != "SQLITE_BUSY" or monotonic() > end:
+                    raise
+            sleep(0.01)
 
     def _connected(self) -> sqlite3.Connection:
-        if self._connection is None:
+        if self._closed:
             raise ConfigurationError("this key store is closed", hint="connect again")
+        if self._connection is None:  # At the first use after a fork.
+            self._connection = self._open()
         return self._connection
 
     def read(self, sql: str, *parameters: Any) -> list[Any]:
@@ -102,15 +115,23 @@ class Database:
 
     def close(self) -> None:
         with self.lock:
-            if self._connection is not None:
-                self._connection.close()
-                self._connection = None
+            self._closed = True
+            self._disconnect()
 
-    def after_fork(self) -> None:
-        if self._path is not None and self._connection is not None:
-            _inherited.append(self._connection)
-            self._connection = self._open()
+    def _disconnect(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
             self._seen_version = 0
+
+    def before_fork(self) -> None:
+        """Take the lock and let go of the file. A database in memory is copied with the rest of it."""
+        self.lock.acquire()
+        if self._path is not None:
+            with suppress(
+                sqlite3.Error
+            ):  # It reports a log that could not be emptied, which the next one to close does.
+                self._disconnect()
 
 
 @contextmanager
@@ -162,30 +183,24 @@ def damaged(code: str | None = None) -> ConfigurationError:
 
 
 # Fork. The parent's thread takes every lock first, so that no other thread is inside a database while memory is copied.
-# The child opens connections of its own; the parent's are kept and never touched, since closing one could disturb it.
+# And it closes every connection, which parent and child open again when they need them: SQLite remembers the file locks
+# of its process in memory, where a child would find locks that it does not have. The child would write, and the parent,
+# believing itself alone, would delete the log with the child's changes.
 
 _databases: WeakSet[Database] = WeakSet()
-_inherited: list[sqlite3.Connection] = []
 _held: list[Database] = []
 
 
 def _before_fork() -> None:
     for database in list(_databases):
-        database.lock.acquire()
         _held.append(database)
+        database.before_fork()
 
 
-def _release() -> None:
+def _after_fork() -> None:
     while _held:
         _held.pop().lock.release()
 
 
-def _after_fork_in_child() -> None:
-    for database in _held:
-        with suppress(KmsError):  # A child that never uses the store must not fail here; a use says what is wrong.
-            database.after_fork()
-    _release()
-
-
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(before=_before_fork, after_in_parent=_release, after_in_child=_after_fork_in_child)
+    os.register_at_fork(before=_before_fork, after_in_parent=_after_fork, after_in_child=_after_fork)

@@ -9,6 +9,9 @@ from itertools import count
 from os import urandom
 from typing import Any, Protocol
 
+# pyca imports this module at the first signature. A fork just then, from another thread, would leave a child that waits
+# for the import forever; so it is imported here.
+import cryptography.hazmat.backends.openssl.backend  # noqa: F401
 from cryptography.exceptions import InvalidSignature, InvalidTag
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa, utils
