@@ -21,7 +21,7 @@ setup:  ## make .venv with every package pinned; bring SoftHSM and Chromium
 # JupyterLab shows a stored picture only if the notebook is trusted, and these are the ones of this checkout.
 lab: setup  ## open the course in JupyterLab; LAB_ARGS="..." goes on to it
 	@.venv/bin/jupyter trust notebooks/*.ipynb >/dev/null
-	$(PYTHON) -m jupyterlab $(if $(filter 0,$(shell id -u)),--allow-root) $(LAB_ARGS) notebooks/00-start-here.ipynb
+	$(PYTHON) -m jupyterlab $(if $(filter 0,$(shell id -u)),--allow-root) --ServerApp.root_dir=. $(LAB_ARGS) notebooks/00-start-here.ipynb
 
 test: setup  ## run every test: unit, conformance, notebooks, browser
 	@start=$$(date +%s); failed=0; \

@@ -375,6 +375,11 @@ class Key(KeyView):
         Raises:
             UnsupportedError: the key was not made exportable; that is never changed later.
         """
+        if not self._info.exportable:
+            raise UnsupportedError(
+                "this key was not made exportable, and that cannot be changed",
+                hint="create_key(..., exportable=True) makes one that is",
+            )
         return self._backend.export_material(self.id)
 
     # Checks

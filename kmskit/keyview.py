@@ -84,6 +84,7 @@ class KeyView:
         return markup.alias_text(self.aliases[0]) if self.aliases else markup.volatile_text(self.id)
 
     def title_html(self) -> markup.Html:
+        """The same for Jupyter."""
         return markup.alias_html(self.aliases[0]) if self.aliases else markup.code(markup.volatile_html(self.id))
 
     def __repr__(self) -> str:

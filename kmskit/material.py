@@ -47,7 +47,9 @@ def _load(data: str | bytes | bytearray | memoryview) -> Any:
     from cryptography.exceptions import UnsupportedAlgorithm
     from cryptography.hazmat.primitives import serialization
 
-    raw = data.encode() if isinstance(data, str) else bytes(data)
+    if isinstance(data, str):  # PEM is ASCII; what is not is left empty, as an error of encoding would show the key.
+        data = data.encode() if data.isascii() else b""
+    raw = bytes(data)
     load = serialization.load_pem_private_key if b"-----BEGIN" in raw else serialization.load_der_private_key
     try:
         return load(raw, password=None)

@@ -26,7 +26,9 @@ def strip_alias_prefix(name: str) -> str:
     """The service writes aliases as `alias/NAME`; kmskit takes both and keeps NAME."""
     if not isinstance(name, str):
         raise TypeError(f"a key id or alias is text (str), not {type(name).__name__}")
-    return name.removeprefix("alias/")
+    while name.startswith("alias/"):  # All of them, so that an alias is found under the name it is shown with.
+        name = name.removeprefix("alias/")
+    return name
 
 
 def check_alias(alias: str) -> str:

@@ -159,9 +159,8 @@ class Signature:
         return self.value
 
     def __repr__(self) -> str:
-        return (
-            f"<Signature {self.algorithm} {markup.volatile_text(f'{len(self.value)} bytes, {self.value[:6].hex()}…')}>"
-        )
+        value = markup.volatile_text(f"{len(self.value)} bytes, {self.value[:6].hex()}…")
+        return f"<Signature {markup.printable(self.algorithm)} {value}>"
 
     def _repr_html_(self) -> str:
         rows = {

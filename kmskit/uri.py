@@ -118,7 +118,10 @@ def parse(text: str) -> Uri:
     if rest.startswith("//"):
         authority, slash, path = rest[2:].partition("/")
         authority, rest = _decode(authority), slash + path
-    return Uri(name, authority, _decode(rest), query=_parse_pairs(query, "&"))
+    path = _decode(rest)
+    if authority is None and path.startswith("//"):
+        raise ConfigurationError("the URI's path begins with '//', which would be taken for a host when it is written")
+    return Uri(name, authority, path, query=_parse_pairs(query, "&"))
 
 
 def _parse_pairs(text: str, separator: str) -> dict[str, str]:

@@ -23,7 +23,14 @@ from kmskit.backends.software.primitives import AsymmetricKey, MacKey, Symmetric
 from kmskit.backends.software.protection import KeyFile, NoProtection, Passphrase, Protection
 from kmskit.backends.software.store import Store
 from kmskit.ciphertext import MAX_PLAINTEXT, version_name
-from kmskit.errors import ConfigurationError, KeyNotFoundError, KeyStateError, ServiceUnavailableError, UnsupportedError
+from kmskit.errors import (
+    ConfigurationError,
+    InvalidCiphertextError,
+    KeyNotFoundError,
+    KeyStateError,
+    ServiceUnavailableError,
+    UnsupportedError,
+)
 from kmskit.types import Buffer, KeyFilter, KeyInfo, KeySpec, KeyState, KeyUsage, Operation, Origin, Signature
 from kmskit.uri import Uri
 
@@ -54,7 +61,6 @@ class SoftwareBackend(Backend):
         self._fresh_until = 0.0
         self._next_rotation = 0.0
         self._loaded: dict[str, _LoadedKey] = {}
-        self._generation = 0  # Raised whenever the cache is emptied, so that a key read before is not put in after.
         self._uses: defaultdict[int, count[int]] = defaultdict(count)
 
     @classmethod
@@ -199,20 +205,16 @@ class SoftwareBackend(Backend):
 
     def export_material(self, key_id: str, /) -> dict[str, bytes]:
         self.calls += 1
-        info = self._usable(key_id)
-        if not info.exportable:
-            raise UnsupportedError(
-                "this key was not made exportable, and that cannot be changed",
-                hint="create_key(..., exportable=True) makes one that is",
-            )
-        return {version_name(version): material for version, material in self._store.materials(info).items()}
+        materials = self._materials(self._usable(key_id))
+        return {version_name(version): material for version, material in materials.items()}
 
     def _change(self, work: Callable[..., _Result], *arguments: Any) -> _Result:
         self.calls += 1
-        try:
-            return work(*arguments)
-        finally:
-            self._forget()
+        with self._store.lock:
+            try:
+                return work(*arguments)
+            finally:
+                self._forget()
 
     # Use
 
@@ -224,7 +226,14 @@ class SoftwareBackend(Backend):
         return key.encrypt(plaintext, context, algorithm)  # type: ignore[no-any-return]
 
     def decrypt(self, key_id: str, ciphertext: Buffer, context: Context, algorithm: Algorithm | None, /) -> bytes:
-        return self._key(key_id).decrypt(ciphertext, context, algorithm)  # type: ignore[no-any-return]
+        key = self._key(key_id)
+        try:
+            return key.decrypt(ciphertext, context, algorithm)  # type: ignore[no-any-return]
+        except InvalidCiphertextError:
+            self._renew()  # Another process may have rotated the key within the last second, and encrypted this.
+            if (renewed := self._fresh(key_id)) is key:
+                raise
+        return renewed.decrypt(ciphertext, context, algorithm)  # type: ignore[no-any-return]
 
     def sign(self, key_id: str, message: Buffer, algorithm: Algorithm, /) -> Signature:
         key = self._key(key_id)
@@ -279,15 +288,21 @@ class SoftwareBackend(Backend):
             raise KeyStateError(f"the key is {info.state} and refuses every use", hint=f"key.{cure}() allows it again")
         return info
 
+    def _materials(self, info: KeyInfo) -> dict[int, bytes]:
+        try:
+            return self._store.materials(info)
+        except ConfigurationError:
+            self._store.find(info.id)  # KeyNotFoundError, if another process has purged the key just now.
+            raise
+
     def _load(self, key_id: str) -> _LoadedKey:
-        generation = self._generation
-        info = self._usable(key_id)
-        key = self._ready(SPECS[info.spec], info, self._store.materials(info))
+        """Put a key into the cache. Under the lock, so that no key read before a change is put in after it."""
         with self._store.lock:
-            if generation == self._generation:
-                if len(self._loaded) >= _CACHED_KEYS:
-                    del self._loaded[next(iter(self._loaded))]
-                self._loaded[key_id] = key
+            info = self._usable(key_id)
+            key = self._ready(SPECS[info.spec], info, self._materials(info))
+            if len(self._loaded) >= _CACHED_KEYS:
+                del self._loaded[next(iter(self._loaded))]
+            self._loaded[key_id] = key
         return key
 
     def _ready(self, spec: Spec, info: KeyInfo, materials: dict[int, bytes]) -> _LoadedKey:
@@ -316,10 +331,8 @@ class SoftwareBackend(Backend):
 
     def _forget(self) -> None:
         """Empty the cache, after a change by anyone."""
-        with self._store.lock:
-            self._generation += 1
-            self._loaded.clear()
-            self._next_rotation = 0.0
+        self._loaded.clear()
+        self._next_rotation = 0.0
 
 
 def _private_to_one_kms() -> ConfigurationError:
