@@ -80,7 +80,8 @@ class KmsError(Exception):
         recommend: str | None = None,
         retryable: bool | None = None,
     ) -> None:
-        super().__init__(message)
+        # Tracebacks and logs print the message as it is, and parts of it come from others.
+        super().__init__(markup.printable(message))
         self.backend = backend
         self.operation = operation
         self.code = code
