@@ -5,18 +5,22 @@ Both hold one frame of plaintext and one of ciphertext, whatever the message's s
 
 from __future__ import annotations
 
+import errno
 import io
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
+from threading import RLock
 from types import MappingProxyType, TracebackType
 from typing import IO, Any
 
 from kmskit.envelope.header import FOOTER_SIZE
-from kmskit.envelope.message import Opening, Sealing
+from kmskit.envelope.message import Opening, Sealing, too_long
 from kmskit.envelope.recipients import EnvelopeKey
-from kmskit.envelope.suite import FINAL_MARK, FINAL_OVERHEAD, FRAME_OVERHEAD, MAX_FRAMES, split_body
-from kmskit.errors import InvalidCiphertextError, LimitExceededError
+from kmskit.envelope.suite import FINAL_MARK, FINAL_OVERHEAD, FRAME_OVERHEAD, MAX_FRAMES, max_frames, split_body
+from kmskit.errors import InvalidCiphertextError
 
-__all__ = ["EnvelopeReader", "EnvelopeWriter", "open_from", "seal_to", "write_all"]
+__all__ = ["EnvelopeReader", "EnvelopeWriter", "fill", "open_from", "seal_to", "write_all"]
 
 _SPARE = FINAL_OVERHEAD - FRAME_OVERHEAD + FOOTER_SIZE + 2
 """What can follow a frame's length of bytes at a message's end, and one byte more, so that surplus is noticed."""
@@ -25,8 +29,8 @@ _SPARE = FINAL_OVERHEAD - FRAME_OVERHEAD + FOOTER_SIZE + 2
 class EnvelopeWriter(io.BufferedIOBase):
     """A binary file whose content goes encrypted into another one.
 
-    The message is complete only when the writer was closed without an error. Left by an exception it is abandoned: what
-    was written so far is refused by every reader.
+    The message is complete only when the writer was closed without an error. Left by an exception, or after a write
+    that failed, it is abandoned: what was written so far is refused by every reader.
 
     Attributes:
         context: the message's context.
@@ -44,6 +48,7 @@ class EnvelopeWriter(io.BufferedIOBase):
         self._held = 0
         self._sequence = 1
         self._position = 0
+        self._lock = RLock()  # A sequence number is an iv: two threads must not seal two frames under one.
         self.context: Mapping[str, str] = MappingProxyType(dict(sealing.header.context))
         write_all(raw, memoryview(sealing.start))
 
@@ -55,9 +60,19 @@ class EnvelopeWriter(io.BufferedIOBase):
 
     def write(self, data: Any, /) -> int:
         """Encrypt some more plaintext."""
-        if self.closed:
-            raise ValueError("write to a closed envelope")
         source = memoryview(data).cast("B")
+        with self._lock:
+            if self.closed:
+                raise ValueError("write to a closed envelope")
+            try:
+                self._take(source)
+            except BaseException:
+                # How far the last frame came is not known, and another one under its iv would give both away.
+                self.abandon()
+                raise
+        return len(source)
+
+    def _take(self, source: memoryview) -> None:
         at, size = 0, len(source)
         while at < size:
             # A full frame is held back until more comes, because the last one must be written as the final frame.
@@ -73,11 +88,10 @@ class EnvelopeWriter(io.BufferedIOBase):
             self._held += part
             at += part
         self._position += size
-        return size
 
     def _write_frame(self, plaintext: memoryview) -> None:
-        if self._sequence > MAX_FRAMES:
-            raise LimitExceededError("the message has too many frames", hint="take a larger frame_length=")
+        if self._sequence >= max_frames(self._length):  # The final frame is one more.
+            raise too_long(self._length)
         self._emit(self._sealing.key.seal(self._sequence, plaintext, self._sealed))
         self._sequence += 1
 
@@ -88,20 +102,22 @@ class EnvelopeWriter(io.BufferedIOBase):
 
     def close(self) -> None:
         """Write the final frame and, if signed, the signature."""
-        if self.closed:
-            return
-        complete = False
-        try:
-            self._emit(self._sealing.key.seal_final(self._sequence, self._plain[: self._held], self._sealed))
-            write_all(self._raw, memoryview(self._sealing.footer()))
-            complete = True
-        finally:
-            self._end(complete)
+        with self._lock:
+            if self.closed:
+                return
+            complete = False
+            try:
+                self._emit(self._sealing.key.seal_final(self._sequence, self._plain[: self._held], self._sealed))
+                write_all(self._raw, memoryview(self._sealing.footer()))
+                complete = True
+            finally:
+                self._end(complete)
 
     def abandon(self) -> None:
         """Stop without a final frame."""
-        if not self.closed:
-            self._end(False)
+        with self._lock:
+            if not self.closed:
+                self._end(False)
 
     def _end(self, complete: bool) -> None:
         super().close()
@@ -150,6 +166,7 @@ class EnvelopeReader(io.BufferedIOBase):
         self._size: int | None = None  # Known once the final frame was authenticated, as is `extent`.
         self.extent = (0, 0)  # The number of frames, and the size of the message.
         self._position = 0
+        self._lock = RLock()  # While one thread decrypts a frame, none may see what is not authenticated yet.
         self.context: Mapping[str, str] = MappingProxyType(dict(opening.header.context))
 
     def readable(self) -> bool:
@@ -163,16 +180,20 @@ class EnvelopeReader(io.BufferedIOBase):
 
     def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
         """Go to a place in the plaintext. The end is believed only after the final frame was authenticated."""
-        if self._body is None:
-            raise io.UnsupportedOperation("a signed message, or one from a pipe, cannot seek")
-        if whence == io.SEEK_END:
-            offset += self._total()
-        elif whence == io.SEEK_CUR:
-            offset += self._position
-        if offset < 0:
-            raise ValueError("seek before the start")
-        self._position = offset
-        return offset
+        with self._lock:
+            self._check_open()
+            if self._body is None:
+                raise io.UnsupportedOperation("a signed message, or one from a pipe, cannot seek")
+            if whence == io.SEEK_END:
+                offset += self._total()
+            elif whence == io.SEEK_CUR:
+                offset += self._position
+            elif whence != io.SEEK_SET:
+                raise ValueError(f"whence: 0, 1 or 2 expected, not {whence}")
+            if offset < 0:
+                raise ValueError("seek before the start")
+            self._position = offset
+            return offset
 
     def _total(self) -> int:
         if self._size is None:
@@ -183,42 +204,61 @@ class EnvelopeReader(io.BufferedIOBase):
 
     def read(self, size: int | None = -1, /) -> bytes:
         """Up to `size` bytes, or all that is left."""
-        if size is None or size < 0:
-            return b"".join(map(bytes, self.frames()))
-        parts = []
-        while size and (part := self.read1(size)):
-            parts.append(part)
-            size -= len(part)
-        return b"".join(parts)
+        with self._lock:
+            self._check_open()
+            if size is None or size < 0:
+                return b"".join(iter(self.read1, b""))
+            parts = []
+            while size and (part := self.read1(size)):
+                parts.append(part)
+                size -= len(part)
+            return b"".join(parts)
 
     def read1(self, size: int = -1, /) -> bytes:
         """At most the rest of one frame."""
-        part = self._at(self._position)
-        data = bytes(part if size < 0 else part[:size])
-        self._position += len(data)
-        return data
+        with self._lock:
+            part = self._at(self._position)
+            data = bytes(part if size < 0 else part[:size])
+            self._position += len(data)
+            return data
+
+    def peek(self, size: int = 0, /) -> bytes:
+        """Some of what comes next, without going on."""
+        with self._lock:
+            return bytes(self._at(self._position)[: max(size, io.DEFAULT_BUFFER_SIZE)])
+
+    def readline(self, size: int | None = -1, /) -> bytes:
+        """Up to the end of the line. What IOBase has would go byte by byte, or with `peek` beyond `size`."""
+        left = sys.maxsize if size is None or size < 0 else size
+        parts: list[bytes] = []
+        with self._lock:
+            while left and not (parts and parts[-1].endswith(b"\n")) and (part := self.peek()[:left]):
+                parts.append(self.read1(part.find(b"\n") + 1 or len(part)))
+                left -= len(parts[-1])
+        return b"".join(parts)
 
     def readinto(self, buffer: Any, /) -> int:
         """Fill a buffer, as far as the message goes."""
         target = memoryview(buffer).cast("B")
         done = 0
-        while done < len(target) and (part := self._at(self._position)):
-            part = part[: len(target) - done]
-            target[done : done + len(part)] = part
-            done += len(part)
-            self._position += len(part)
+        with self._lock:
+            self._check_open()
+            while done < len(target) and (part := self._at(self._position)):
+                part = part[: len(target) - done]
+                target[done : done + len(part)] = part
+                done += len(part)
+                self._position += len(part)
         return done
 
     def frames(self) -> Iterator[memoryview]:
-        """The plaintext from here on, a frame at a time, each valid until the next is asked for."""
+        """The plaintext from here on, a frame at a time, each valid until the next one is asked for; for one thread."""
         while part := self._at(self._position):
             self._position += len(part)
             yield part
 
     def _at(self, position: int) -> memoryview:
         """The plaintext that is held from `position` to the end of its frame; empty at the message's end."""
-        if self.closed:
-            raise ValueError("read of a closed envelope")
+        self._check_open()
         index, offset = divmod(position, self._length)
         if index != self._frame and (self._size is None or position < self._size):
             self._load(index)
@@ -235,7 +275,7 @@ class EnvelopeReader(io.BufferedIOBase):
             index = min(index, final)
             self._raw.seek(self._body + index * (self._length + FRAME_OVERHEAD))
             self._filled, self._next = 0, index
-        self._fill()
+        self._filled += fill(self._raw, self._sealed[self._filled :])
         self._frame = -1  # Whatever fails from here on leaves nothing to be read.
         if bytes(self._sealed[:4]) == FINAL_MARK:
             self._open_final(index)
@@ -272,26 +312,16 @@ class EnvelopeReader(io.BufferedIOBase):
         self.extent = (index + 1, len(self.start) + index * (self._length + FRAME_OVERHEAD) + self._filled)
         self._next = -1
 
-    def _fill(self) -> None:
-        """Read until the sealed buffer is full or the file is at its end."""
-        readinto = getattr(self._raw, "readinto", None)
-        while self._filled < len(self._sealed):
-            space = self._sealed[self._filled :]
-            if readinto is not None:
-                count = readinto(space)
-            else:
-                data = self._raw.read(len(space))
-                count = len(data)
-                space[:count] = data
-            if not count:
-                return
-            self._filled += count
+    def _check_open(self) -> None:
+        if self.closed:
+            raise ValueError("read of a closed envelope")
 
     def close(self) -> None:
-        if not self.closed:
-            super().close()
-            self._plain[:] = bytes(self._length)
-            self._finish()
+        with self._lock:
+            if not self.closed:
+                super().close()
+                self._plain[:] = bytes(self._length)
+                self._finish()
 
 
 def _nothing(*_: object) -> None:
@@ -299,10 +329,39 @@ def _nothing(*_: object) -> None:
 
 
 def write_all(raw: IO[bytes], data: memoryview) -> None:
-    """Raw files may take only a part."""
+    """Raw files may take only a part, and None means two things: nothing of it, or that a file does not count."""
     while len(data):
         written = raw.write(data)
+        if written is None and isinstance(raw, io.RawIOBase):
+            raise _would_block()
         data = data[len(data) if written is None else written :]
+
+
+def fill(raw: IO[bytes], buffer: memoryview) -> int:
+    """Read until the buffer is full or the file is at its end; how many bytes that were."""
+    filled = 0
+    readinto = getattr(raw, "readinto", None) or partial(_readinto, raw)
+    while filled < len(buffer):
+        count = readinto(buffer[filled:])
+        if count is None:
+            raise _would_block()
+        if not count:
+            break
+        filled += count
+    return filled
+
+
+def _readinto(raw: IO[bytes], space: memoryview) -> int | None:
+    """For files that can only `read`."""
+    data: bytes | None = raw.read(len(space))
+    if data is None:
+        return None
+    space[: len(data)] = data
+    return len(data)
+
+
+def _would_block() -> BlockingIOError:
+    return BlockingIOError(errno.EAGAIN, "the file does not wait; an envelope needs one that does")
 
 
 def seal_to(
@@ -319,10 +378,7 @@ def open_from(
     start = raw.tell() if getattr(raw, "seekable", bool)() else None
 
     def take(size: int) -> bytes:
-        parts = []
-        while size and (data := raw.read(size)):
-            parts.append(data)
-            size -= len(data)
-        return b"".join(parts)
+        data = bytearray(size)
+        return bytes(data[: fill(raw, memoryview(data))])
 
     return EnvelopeReader(Opening(take, keys, **arguments), raw, start, finish)
