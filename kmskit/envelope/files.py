@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
+import stat
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -13,12 +15,12 @@ from kmskit.envelope.cache import DataKeyCache
 from kmskit.envelope.info import EnvelopeInfo, of_writing
 from kmskit.envelope.message import FRAME_LENGTH, Sealing
 from kmskit.envelope.recipients import EnvelopeKey
-from kmskit.envelope.stream import EnvelopeReader, EnvelopeWriter, open_from, seal_to, write_all
+from kmskit.envelope.stream import EnvelopeReader, EnvelopeWriter, fill, open_from, seal_to, write_all
 from kmskit.envelope.suite import FINAL_OVERHEAD
 from kmskit.errors import AlreadyExistsError, ServiceUnavailableError
 from kmskit.progress import Progress, track
 
-__all__ = ["decrypt_file", "encrypt_file", "open_envelope", "reencrypt_file"]
+__all__ = ["decrypt_file", "encrypt_file", "open_envelope", "reencrypt_file", "replacing"]
 
 _Path = str | os.PathLike[str]
 
@@ -50,12 +52,13 @@ def encrypt_file(
         ServiceUnavailableError: `src` changed its size meanwhile; or as for `envelope.encrypt`.
         OSError: a file cannot be read or written.
     """
-    with open(src, "rb", buffering=0) as source, _replacing(dst, overwrite) as target:
-        size = os.fstat(source.fileno()).st_size
+    with open(src, "rb", buffering=0) as source, replacing(dst, overwrite) as target:
+        status = os.fstat(source.fileno())
+        size = status.st_size if stat.S_ISREG(status.st_mode) else None  # A pipe's is not known.
         sealing = Sealing(keys, context=context, signed=signed, frame_length=frame_length, cache=cache, size=size)
-        with track(progress, size, "B") as advance:
+        with track(progress, size or 0, "B") as advance:
             done = _seal_file(sealing, source, target, advance)
-        if done != os.fstat(source.fileno()).st_size or done != size:
+        if size is not None and not done == size == os.fstat(source.fileno()).st_size:
             raise ServiceUnavailableError(
                 f"the source had {size:,} bytes, and {done:,} were read: it changed meanwhile",
                 hint="try again when nobody writes to it",
@@ -75,8 +78,8 @@ def _seal_file(sealing: Sealing, source: io.FileIO, target: IO[bytes], advance: 
         write_all(target, sealed[:size])
 
     write_all(target, memoryview(sealing.start))
-    held = _read_full(source, current)
-    while held == length and (more := _read_full(source, following)):
+    held = fill(source, current)
+    while held == length and (more := fill(source, following)):
         emit(sealing.key.seal(sequence, current, sealed))
         advance(held)
         done += held
@@ -86,13 +89,6 @@ def _seal_file(sealing: Sealing, source: io.FileIO, target: IO[bytes], advance: 
     write_all(target, memoryview(sealing.footer()))
     advance(held)
     return done + held
-
-
-def _read_full(source: io.FileIO, buffer: memoryview) -> int:
-    filled = 0
-    while filled < len(buffer) and (count := source.readinto(buffer[filled:])):
-        filled += count
-    return filled
 
 
 def decrypt_file(
@@ -119,7 +115,7 @@ def decrypt_file(
     """
     with (
         open(src, "rb", buffering=0) as source,
-        _replacing(dst, overwrite) as target,
+        replacing(dst, overwrite) as target,
         open_from(source, keys, require_context=require_context, require_signed=require_signed) as reader,
         track(progress, os.fstat(source.fileno()).st_size, "B") as advance,
     ):
@@ -165,13 +161,13 @@ def reencrypt_file(
         open_from(source, keys, require_context=require_context, require_signed=require_signed) as reader,
     ):
         old = reader.header
-        with _replacing(dst, overwrite) as target:
+        with replacing(dst, overwrite) as target:
             writer = seal_to(
                 target,
                 new_keys,
                 context=old.own_context if context is None else context,
                 signed=old.signed if signed is None else signed,
-                frame_length=frame_length or old.frame_length,
+                frame_length=old.frame_length if frame_length is None else frame_length,
             )
             total = os.fstat(source.fileno()).st_size
             with writer, track(progress, total, "B") as advance:
@@ -219,13 +215,13 @@ def open_envelope(
             raw.close()
             raise
     overwrite = arguments.pop("overwrite", False)
-    replacing = _replacing(file, overwrite)
-    target = replacing.__enter__()
+    replacement = replacing(file, overwrite)
+    target = replacement.__enter__()
 
     def finish(complete: bool) -> None:
         failure = None if complete else _AbandonedError()
         with suppress(_AbandonedError):
-            replacing.__exit__(type(failure) if failure else None, failure, None)
+            replacement.__exit__(type(failure) if failure else None, failure, None)
 
     try:
         return seal_to(target, keys, finish=finish, **arguments)
@@ -235,11 +231,11 @@ def open_envelope(
 
 
 class _AbandonedError(Exception):
-    """Tells `_replacing` that the file is not complete."""
+    """Tells `replacing` that the file is not complete."""
 
 
 @contextmanager
-def _replacing(path: _Path, overwrite: bool) -> Iterator[BinaryIO]:
+def replacing(path: _Path, overwrite: bool) -> Iterator[BinaryIO]:
     """A file that takes its name only at the end of the block, and disappears if the block fails.
 
     Where the system can (O_TMPFILE), it has no name until then, so that not even kill -9 leaves something behind.
@@ -252,17 +248,14 @@ def _replacing(path: _Path, overwrite: bool) -> Iterator[BinaryIO]:
     try:
         with file:
             yield file
+            if overwrite:
+                os.fsync(file.fileno())  # Else a power failure could leave neither the old file nor the new one.
             if nameless:
-                # Naming src_dir_fd, which an absolute path does not need, makes Python call linkat, which follows the
-                # link.
-                os.link(f"/proc/self/fd/{file.fileno()}", aside, src_dir_fd=file.fileno())
+                _link(file, aside if overwrite else target)
         if overwrite:
             os.replace(aside, target)
-            return
-        try:
-            os.link(aside, target)  # Unlike a rename it fails if someone was faster.
-        except FileExistsError:
-            raise _exists(target) from None
+        elif not nameless:
+            _link(aside, target)
     finally:
         with suppress(FileNotFoundError):
             aside.unlink()
@@ -273,6 +266,25 @@ def _create(folder: Path, aside: Path) -> tuple[BinaryIO, bool]:
         with suppress(OSError):  # Not every file system has it; the named file then says what is wrong, if anything.
             return os.fdopen(os.open(folder, os.O_TMPFILE | os.O_RDWR, 0o666), "wb", buffering=0), True
     return open(aside, "xb", buffering=0), False
+
+
+def _link(file: BinaryIO | Path, name: Path) -> None:
+    """Give a file a name. Unlike a rename this fails if someone was faster."""
+    try:
+        if isinstance(file, Path):
+            os.link(file, name)
+        else:
+            # Naming src_dir_fd, which an absolute path does not need, makes Python call linkat, which follows the link.
+            os.link(f"/proc/self/fd/{file.fileno()}", name, src_dir_fd=file.fileno())
+    except FileExistsError:
+        raise _exists(name) from None
+    except OSError as error:
+        # FAT, as on a memory stick, has no second names; between the look and the rename someone could be faster.
+        if error.errno not in (errno.EPERM, errno.EOPNOTSUPP) or not isinstance(file, Path):
+            raise
+        if name.exists():
+            raise _exists(name) from None
+        file.rename(name)
 
 
 def _exists(path: Path) -> AlreadyExistsError:
