@@ -35,10 +35,14 @@ def canonical(context: Mapping[str, str] | None) -> bytes:
         return b""
     problem: Exception
     try:
-        pairs = sorted([(_utf8(key), _utf8(value)) for key, value in context.items()])
+        pairs = context.items()
         if not pairs:
             return b""
-        data = _u16(len(pairs)) + b"".join([_u16(len(key)) + key + _u16(len(value)) + value for key, value in pairs])
+        data = _u16(len(pairs))
+        # Text sorts by code points, which is the order of its UTF-8 bytes.
+        for key, value in sorted(pairs) if len(pairs) > 1 else pairs:
+            key_bytes, value_bytes = _utf8(key), _utf8(value)
+            data += _u16(len(key_bytes)) + key_bytes + _u16(len(value_bytes)) + value_bytes
         if len(data) <= MAX_BYTES:
             return data
         problem = _too_long()

@@ -139,7 +139,7 @@ class KeyFilter:
         )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Signature:
     """A signature and what made it. `bytes(signature)` are the plain standard bytes that `openssl` reads.
 
@@ -154,6 +154,11 @@ class Signature:
     key_id: str
     key_version: str
     algorithm: str
+
+    def __init__(self, value: bytes, key_id: str, key_version: str, algorithm: str) -> None:
+        fields = self.__dict__
+        fields["value"], fields["key_id"] = value, key_id
+        fields["key_version"], fields["algorithm"] = key_version, algorithm
 
     def __bytes__(self) -> bytes:
         return self.value

@@ -226,7 +226,8 @@ class SoftwareBackend(Backend):
         return key.encrypt(plaintext, context, algorithm)  # type: ignore[no-any-return]
 
     def decrypt(self, key_id: str, ciphertext: Buffer, context: Context, algorithm: Algorithm | None, /) -> bytes:
-        key = self._key(key_id)
+        self.calls += 1
+        key = self._fresh(key_id)
         try:
             return key.decrypt(ciphertext, context, algorithm)  # type: ignore[no-any-return]
         except InvalidCiphertextError:
@@ -236,7 +237,8 @@ class SoftwareBackend(Backend):
         return renewed.decrypt(ciphertext, context, algorithm)  # type: ignore[no-any-return]
 
     def sign(self, key_id: str, message: Buffer, algorithm: Algorithm, /) -> Signature:
-        key = self._key(key_id)
+        self.calls += 1
+        key = self._fresh(key_id)
         return Signature(key.sign(message, algorithm), key_id, key.version, algorithm.name)
 
     def sign_digest(self, key_id: str, digest: Buffer, algorithm: Algorithm, /) -> Signature:
@@ -351,8 +353,9 @@ def store_files(uri: Uri) -> tuple[Path, Path]:
         uri: `software:` or `software:///abs/keys.db[?key-file=/abs/file]`.
 
     Raises:
-        ConfigurationError: one of the paths is not absolute.
+        ConfigurationError: one of the paths is not absolute, or the query has another attribute.
     """
+    uri.only(("key-file",))
     given = uri.path[1:] if os.name == "nt" else uri.path
     path = Path(given) if given else platformdirs.user_data_path("kmskit") / "keys.db"
     if uri.authority or not path.is_absolute() or not path.name or "\0" in uri.path:

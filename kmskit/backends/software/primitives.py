@@ -89,7 +89,7 @@ class SymmetricKey:
 
     def decrypt(self, ciphertext: Buffer, context: Context, algorithm: Algorithm | None) -> bytes:
         aad = canonical(context)
-        data = bytes(ciphertext)
+        data = ciphertext if type(ciphertext) is bytes else bytes(ciphertext)
         aead = self._versions.get(data[:5])
         if aead is not None:
             try:
