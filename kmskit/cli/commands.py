@@ -1,0 +1,32 @@
+"""All commands together."""
+
+from __future__ import annotations
+
+import click
+
+from kmskit import __version__
+from kmskit.cli.keys import keys
+from kmskit.cli.look import capabilities, doctor
+from kmskit.cli.program import Program
+from kmskit.cli.signatures import sign, verify
+
+__all__ = ["kmskit"]
+
+
+@click.group(cls=Program)
+@click.version_option(__version__, prog_name="kmskit", message="%(prog)s %(version)s")
+def kmskit() -> None:
+    """Keys you can use but not read: software, HSM or Alibaba Cloud KMS.
+
+    \b
+    kmskit keys create releases --spec EC_P256
+    kmskit sign releases dist.tar.gz
+    kmskit keys public-key releases > releases.pem
+    kmskit verify dist.tar.gz dist.tar.gz.sig --public-key releases.pem
+
+    Exit status: 0 done, 1 refused or failed, 2 wrong usage.
+    """
+
+
+for command in (keys, sign, verify, capabilities, doctor):
+    kmskit.add_command(command)
