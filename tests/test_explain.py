@@ -10,7 +10,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 import kmskit
-from kmskit import Explanation, explain
+from kmskit import Explanation, envelope, explain
+from kmskit.envelope.header import SUITE, Header, Recipient, encode
 from kmskit.testing import hostile
 
 SERVICE_VERSION = "key-hzz62f1cb66fa42qo7zcb-a1b2c3d4e5"
@@ -54,6 +55,51 @@ def test_an_envelope_is_recognised_by_its_first_bytes() -> None:
     assert explain(bytes.fromhex("020478") + bytes(60)).format == "envelope"
     assert "signed" in explain(bytes.fromhex("020578") + bytes(60)).note
     assert explain(bytes.fromhex("020178") + bytes(60)).format == "unknown"
+
+
+def test_an_envelope_names_its_recipients_and_context() -> None:
+    with kmskit.connect("software:?memory=1") as kms, kmskit.connect("software:?memory=1") as elsewhere:
+        key, other, far = kms.create_key("orders"), kms.create_key(), elsewhere.create_key()
+        raw = envelope.RawAesKey("safe", "2026", bytes(32))
+        names = {id(one): f"kmskit software:{one.id}" for one in (key, other, far)} | {id(raw): "safe 2026"}
+        for signed in (False, True):
+            for keys in ([key], [raw, key], [far, other, key], [raw], [far]):
+                message = envelope.encrypt(b"4111-1111", keys, context={"tenant": "acme"}, signed=signed)
+                told = explain(message, kms)
+                assert (told.format, told.size, told.key_version) == ("envelope", len(message), None)
+                assert told.recipients == tuple(names[id(one)] for one in keys)
+                assert told.context == {"tenant": "acme"}
+                assert told.key == next((one for one in keys if one in (key, other)), None)
+                assert told.note == f"an envelope message, suite 0x{'0578, signed' if signed else '0478'}"
+                assert explain(message).key is None
+                assert explain(message).recipients == told.recipients
+
+
+def test_an_envelope_that_is_cut_in_its_header_is_a_guess() -> None:
+    message = envelope.encrypt(b"4111-1111", [envelope.RawAesKey("safe", "2026", bytes(32))])
+    size = envelope.inspect(message).header_size
+    for length in (3, 40, size - 1):
+        told = explain(message[:length])
+        assert (told.format, told.recipients) == ("envelope", ())
+        assert told.note.startswith("a guess from the first bytes: ")
+        assert told.note.endswith("but the envelope's header is cut short")
+    assert "a guess" not in explain(message[:size]).note
+
+
+@pytest.mark.parametrize("name", ["orders", "alias/orders", "", "\udcff", "a" * 300, "\0"])
+def test_a_header_that_names_an_alias_names_no_key(name: str) -> None:
+    recipient = Recipient("kmskit", b"software:" + name.encode(errors="surrogateescape"), b"")
+    header = Header(SUITE, bytes(32), {}, (recipient,), 4096, bytes(32))
+    with kmskit.connect("software:?memory=1") as kms:
+        kms.create_key("orders")
+        told = explain(encode(header) + bytes(16), kms)
+    assert len(told.recipients) == 1
+    assert told.key is None
+
+
+def test_a_recipient_whose_id_is_random_is_marked_so() -> None:
+    html = Explanation("envelope", 1, "note", recipients=("kmskit software:1", "safe 2026"))._repr_html_()
+    assert '<span class="kms-volatile">kmskit software:1</span><br>safe 2026' in html
 
 
 def test_an_rsa_ciphertext_is_told_by_its_length() -> None:

@@ -24,6 +24,8 @@ FLOORS = (
     {"explain"},
 )
 """Each floor imports the floors below it, and within a floor there is no circle. Subpackages stand on top."""
+ON_FIRST_USE = {("kmskit.explain", "kmskit.envelope")}
+"""What a floor takes from a subpackage, inside of the function that needs it."""
 HEIGHT = {f"kmskit.{name}": height for height, floor in enumerate(FLOORS) for name in floor}
 PUBLIC_NAMES_ONLY = ("notebook", "widgets", "bench", "interop", "cli")
 
@@ -85,7 +87,8 @@ def part_of(name: str) -> str:
 def test_the_floors_stand_on_each_other() -> None:
     for name, height in HEIGHT.items():
         for imported in imports(name):
-            if imported == "kmskit" or imported.startswith("kmskit."):
+            ours = imported == "kmskit" or imported.startswith("kmskit.")
+            if ours and (name, part_of(imported)) not in ON_FIRST_USE:
                 assert HEIGHT.get(imported, 99) <= height, f"{name} imports {imported}"
 
 
