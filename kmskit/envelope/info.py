@@ -127,7 +127,8 @@ def _inspect(file: BinaryIO, size: int) -> EnvelopeInfo:
     footer = _footer_size(file, size) if header.signed else 0
     regular, last = split_body(size - start - footer, header.frame_length)
     file.seek(start + regular * (header.frame_length + FRAME_OVERHEAD))
-    if file.read(4) != FINAL_MARK:
+    final = file.read(24)
+    if final[:4] != FINAL_MARK or int.from_bytes(final[20:]) != last:
         raise InvalidCiphertextError("the envelope's final frame is not there", hint="was it stored whole?")
     length = regular * header.frame_length + last
     return EnvelopeInfo(header, body + tag, regular + 1, length, size, False)
