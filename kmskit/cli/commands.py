@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from kmskit import __version__
+from kmskit.cli.envelopes import decrypt, encrypt, inspect, reencrypt
 from kmskit.cli.keys import keys
 from kmskit.cli.look import capabilities, doctor
 from kmskit.cli.program import Program
@@ -19,6 +20,9 @@ def kmskit() -> None:
     """Keys you can use but not read: software, HSM or Alibaba Cloud KMS.
 
     \b
+    kmskit keys create orders
+    kmskit encrypt big.csv --to orders
+    kmskit decrypt big.csv.enc -o copy.csv
     kmskit keys create releases --spec EC_P256
     kmskit sign releases dist.tar.gz
     kmskit keys public-key releases > releases.pem
@@ -28,5 +32,5 @@ def kmskit() -> None:
     """
 
 
-for command in (keys, sign, verify, capabilities, doctor):
+for command in (keys, encrypt, decrypt, reencrypt, inspect, sign, verify, capabilities, doctor):
     kmskit.add_command(command)
