@@ -243,7 +243,7 @@ def replacing(path: _Path, overwrite: bool) -> Iterator[BinaryIO]:
     target = Path(path)
     if not overwrite and target.exists():
         raise _exists(target)
-    aside = target.with_name(f".{target.name}.{os.urandom(6).hex()}.tmp")
+    aside = target.with_name(f".kmskit-{os.urandom(6).hex()}.tmp")  # Not the whole name again: that may be too long.
     file, nameless = _create(target.parent, aside)
     try:
         with file:
