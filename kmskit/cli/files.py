@@ -6,14 +6,15 @@ import hashlib
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from pathlib import Path
+from contextlib import contextmanager
 from typing import BinaryIO, cast
 
 import click
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
+from kmskit import AlreadyExistsError
 from kmskit.cli import output
+from kmskit.envelope.files import replacing
 from kmskit.markup import printable
 
 __all__ = ["check_output", "digest", "read_whole", "write_whole"]
@@ -92,37 +93,15 @@ def check_output(path: str, source: str, *, force: bool) -> None:
 
 
 def write_whole(path: str, data: bytes, *, force: bool) -> None:
-    """Write a file whole or not at all: aside first, and in its place once the bytes are on the disk."""
+    """Write a file whole or not at all; where a link points, if it is one."""
     if path == "-":
         sys.stdout.buffer.write(data)
         return
-    target = Path(os.path.realpath(path))
-    aside = target.with_name(f".kmskit-{os.urandom(6).hex()}.tmp")
-    descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666)
     try:
-        with os.fdopen(descriptor, "wb") as file:
+        with replacing(os.path.realpath(path), force) as file:
             file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        if force:
-            aside.replace(target)
-        else:
-            _place(aside, target, path)
-    finally:
-        with suppress(FileNotFoundError):
-            aside.unlink()
-
-
-def _place(aside: Path, target: Path, path: str) -> None:
-    """Put a file where none is. A link fails if someone was faster; not every file system has links."""
-    try:
-        os.link(aside, target)
-    except FileExistsError:
+    except AlreadyExistsError:
         raise _exists(path) from None
-    except OSError:
-        if target.exists():
-            raise _exists(path) from None
-        aside.replace(target)
 
 
 def _exists(path: str) -> click.ClickException:

@@ -225,7 +225,8 @@ def test_the_output_has_the_users_mode(shell: Shell, file: Path, tmp_path: Path)
 
 
 def test_a_name_as_long_as_names_may_be_works(run: Run, file: Path, tmp_path: Path) -> None:
-    run("sign", "EC_P256", str(file), "-o", str(tmp_path / ("x" * 255)))
+    for force in ([], ["--force"]):
+        run("sign", "EC_P256", str(file), "-o", str(tmp_path / ("x" * 255)), *force)
 
 
 def test_inputs_that_cannot_be_read_are_named(run: Run, file: Path, tmp_path: Path) -> None:
