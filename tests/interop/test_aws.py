@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import io
+import json
 import os
 import subprocess
 import sys
+from base64 import b64decode
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import aws_encryption_sdk
@@ -252,6 +255,31 @@ except kmskit.MissingDependencyError as error:
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
     assert done.stdout == "pip install aws-encryption-sdk aws-cryptographic-material-providers\n"
+
+
+def test_they_open_the_vectors_that_we_open(theirs: Any) -> None:
+    stored = json.loads((Path(__file__).parents[2] / "data" / "vectors" / "envelope.json").read_text(encoding="utf-8"))
+    opening = [vector for vector in stored["messages"] if "plaintext" in vector]
+    for vector in opening:
+        name = vector["key"]
+        if name in stored["aes keys"]:
+            key = bytes.fromhex(stored["aes keys"][name])
+            algorithm = getattr(AesWrappingAlg, f"ALG_AES{8 * len(key)}_GCM_IV12_TAG16")
+            keyring = theirs.create_raw_aes_keyring(
+                CreateRawAesKeyringInput(
+                    key_namespace=stored["namespace"], key_name=name, wrapping_key=key, wrapping_alg=algorithm
+                )
+            )
+        else:
+            scheme = getattr(PaddingScheme, name.replace("rsa-sha", "OAEP_SHA") + "_MGF1")
+            pem = stored["rsa key"].encode()
+            keyring = theirs.create_raw_rsa_keyring(
+                CreateRawRsaKeyringInput(
+                    key_namespace=stored["namespace"], key_name=name, padding_scheme=scheme, private_key=pem
+                )
+            )
+        assert opened(b64decode(vector["message"]), keyring) == b64decode(vector["plaintext"]), vector["name"]
+    assert len(opening) > 20
 
 
 @pytest.mark.soak
