@@ -12,8 +12,8 @@ from typing import Any, ClassVar
 
 import pytest
 
-from kmskit import KeySpec, Kms, LimitExceededError, Support, UnsupportedError
-from kmskit.algorithms import SPECS, Algorithm
+from kmskit import KeySpec, KeyUsage, Kms, LimitExceededError, Support, UnsupportedError
+from kmskit.algorithms import SPECS, Algorithm, choose
 from kmskit.backend import NewKey
 from kmskit.backends.software import SoftwareBackend
 from kmskit.testing import BackendConformance
@@ -53,21 +53,22 @@ class NarrowBackend(SoftwareBackend):
         raise UnsupportedError("this backend does not re-encrypt", hint="the software backend does")
 
     def encrypt(self, key_id: str, plaintext: Buffer, context: Any, algorithm: Algorithm | None, /) -> bytes:
-        self._check(context, algorithm)
-        if algorithm is None and len(plaintext) > LIMIT:
+        algorithm = self._checked(key_id, context, algorithm)
+        if algorithm.padding is None and len(plaintext) > LIMIT:
             raise LimitExceededError("plaintext: too large", hint="use envelope encryption")
         return super().encrypt(key_id, plaintext, context, algorithm)
 
     def decrypt(self, key_id: str, ciphertext: Buffer, context: Any, algorithm: Algorithm | None, /) -> bytes:
-        self._check(context, algorithm)
+        algorithm = self._checked(key_id, context, algorithm)
         return super().decrypt(key_id, ciphertext, context, algorithm)
 
-    @staticmethod
-    def _check(context: Any, algorithm: Algorithm | None) -> None:
-        if algorithm is not None and algorithm.digest == "SHA256":
+    def _checked(self, key_id: str, context: Any, algorithm: Algorithm | None) -> Algorithm:
+        algorithm = algorithm or choose(SPECS[self.describe(key_id).spec], KeyUsage.ENCRYPT_DECRYPT, None)
+        if algorithm.digest == "SHA256":
             raise UnsupportedError("this backend has no OAEP with SHA-256", hint="name RSAES_OAEP_SHA_1")
         if isinstance(context, Mapping) and re.search("[=&]", "".join(map(str, [*context, *context.values()]))):
             raise UnsupportedError("context: this service cannot tell = and & apart", hint="leave them out")
+        return algorithm
 
     @staticmethod
     def _check_alias(alias: str) -> None:
