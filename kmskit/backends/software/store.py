@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta
@@ -26,7 +27,7 @@ from kmskit.backends.software.protection import Protection
 from kmskit.backends.software.rows import SCHEMA, SCHEMA_VERSION, SELECT, condition, key_info, moment
 from kmskit.ciphertext import version_name
 from kmskit.context import canonical
-from kmskit.errors import AlreadyExistsError, ConfigurationError, KeyNotFoundError, KeyStateError
+from kmskit.errors import AlreadyExistsError, ConfigurationError, KeyNotFoundError, KeyStateError, KmsWarning
 from kmskit.types import KeyFilter, KeyInfo, KeyState, Origin
 
 __all__ = ["Store"]
@@ -289,8 +290,14 @@ class Store:
                 key_id for (key_id,) in connection.execute(f"SELECT id FROM keys WHERE {due} ORDER BY number", (now,))
             ]
             connection.execute(f"DELETE FROM keys WHERE {due}", (now,))
-        if ids:
-            self._database.read("PRAGMA wal_checkpoint(TRUNCATE)")
+        # Also with nothing due, since the last purge may have found someone reading.
+        ((busy, _, _),) = self._database.read("PRAGMA wal_checkpoint(TRUNCATE)")
+        if busy:
+            warnings.warn(
+                "another process is reading the key store, so its log still holds what was purged: purge again",
+                KmsWarning,
+                stacklevel=6,
+            )
         return ids
 
 

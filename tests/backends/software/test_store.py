@@ -11,6 +11,7 @@ from contextlib import closing
 import pytest
 
 import kmskit
+from kmskit.backends.software import database
 from kmskit.testing.conformance.base import listed
 from tests.backends.software.conftest import Place
 from tests.clock import Clock
@@ -176,6 +177,27 @@ def test_purged_material_is_gone_also_while_another_process_has_the_store_open(p
         assert wrapped[-32:] not in b"".join(place.contents().values())
         with pytest.raises(kmskit.KeyNotFoundError):
             other.key(doomed.id)
+
+
+def test_a_reader_that_keeps_purged_material_in_the_log_is_warned_of(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(database, "_BUSY_SECONDS", 0.1)
+    clock = Clock()
+    with place.open(clock=clock) as kms:
+        doomed = kms.create_key()
+        ((wrapped,),) = place.sql("SELECT material FROM versions")
+        doomed.schedule_deletion(7)
+        clock.advance(8)
+        with closing(sqlite3.connect(place.path, isolation_level=None)) as reader:
+            reader.execute("BEGIN")
+            reader.execute("SELECT * FROM keys").fetchall()
+            with pytest.warns(kmskit.KmsWarning, match="purge again") as warned:
+                assert kms.purge() == [doomed.id]
+            assert warned[0].filename == __file__
+            assert wrapped[-32:] in b"".join(place.contents().values())
+        assert kms.purge() == []
+        assert wrapped[-32:] not in b"".join(place.contents().values())
 
 
 def test_material_is_bound_to_its_row(place: Place) -> None:
