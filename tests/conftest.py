@@ -20,3 +20,12 @@ def _no_settings_of_the_user() -> Iterator[None]:
         for name in [name for name in os.environ if name.startswith("KMSKIT_") and name != "KMSKIT_SOAK"]:
             patch.delenv(name)
         yield
+
+
+@pytest.hookimpl(tryfirst=True)  # Before pytest leaves out what is not marked.
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """`make soak` runs the tests that draw their examples too, with many more of them."""
+    if os.environ.get("KMSKIT_SOAK"):
+        for item in items:
+            if getattr(getattr(item, "obj", None), "is_hypothesis_test", False):
+                item.add_marker("soak")
