@@ -9,7 +9,7 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 # Tests and stored outputs depend on nobody's Jupyter settings, IPython start-up files or cloud credentials.
 test notebooks soak bench: export HOME := $(CURDIR)/.cache/home
 
-.PHONY: help setup lab test check notebooks soak bench clean
+.PHONY: help setup lab test check notebooks soak fuzz bench clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z]*\):.*  ## \(.*\)/make \1\t\2/p' Makefile | expand -t 16
@@ -40,6 +40,10 @@ notebooks: setup  ## run the notebooks again and store their outputs
 
 soak: setup  ## the long fault and load runs
 	KMSKIT_SOAK=1 $(PYTEST) -m soak --timeout=0
+
+fuzz: setup  ## fuzz the parsers, a minute each; FUZZ_SECONDS=10 is shorter
+	for parser in envelope context ciphertext uri; do \
+	$(PYTHON) -m tests.fuzz $$parser -max_total_time=$(or $(FUZZ_SECONDS),60) || exit 1; done
 
 bench: setup  ## measure speed
 	$(PYTHON) -m kmskit.bench
