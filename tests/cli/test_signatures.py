@@ -181,6 +181,7 @@ def test_an_output_that_is_there_stays_unless_forced(run: Run, file: Path) -> No
     refused = run("sign", "EC_P256", str(file), status=1)
     assert refused.stderr == f"error: {signature} is there already; --force replaces it\n"
     assert signature.read_text() == "kept"
+    assert "is there already" in run("sign", "nobody", str(file), status=1).stderr, "said before any work is done"
     run("sign", "EC_P256", str(file), "--force")
     run("verify", "EC_P256", str(file), str(signature))
     assert sorted(os.listdir(file.parent)) == [file.name, signature.name]
