@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 from kmskit import markup
 from kmskit.errors import KmsError
-from kmskit.types import KeyInfo, KeySpec, KeyState, KeyUsage, Protection
+from kmskit.types import KeyInfo, KeySpec, KeyState, KeyUsage, Origin, Protection
 
 __all__ = ["KeyView"]
 
@@ -59,6 +59,16 @@ class KeyView:
     @property
     def protection(self) -> Protection:
         return self._info.protection
+
+    @property
+    def origin(self) -> Origin:
+        """Where the material was made."""
+        return self._info.origin
+
+    @property
+    def exportable(self) -> bool:
+        """Whether `export_material` may read the key; fixed when it was made."""
+        return self._info.exportable
 
     @property
     def created(self) -> datetime:

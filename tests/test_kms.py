@@ -201,3 +201,16 @@ def test_no_key_takes_over_the_table() -> None:
         hostile.assert_safe(kms)
         for text in hostile.STRINGS:
             hostile.assert_safe(kms.key(text))
+
+
+def test_a_name_that_cannot_be_stored_is_not_found() -> None:
+    with kmskit.connect(MEMORY) as kms, pytest.raises(kmskit.KeyNotFoundError) as refused:
+        kms.key("\udcff")
+    assert refused.value.__context__ is None
+
+
+def test_a_key_tells_where_its_material_is_from_and_whether_it_may_leave() -> None:
+    with kmskit.connect(MEMORY) as kms:
+        made, brought = kms.create_key(), kms.import_key(None, bytes(32), "AES_256", exportable=True)
+        assert (made.origin, made.exportable) == ("GENERATED", False)
+        assert (brought.origin, brought.exportable) == ("IMPORTED", True)

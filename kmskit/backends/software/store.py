@@ -106,8 +106,9 @@ class Store:
     def find(self, id_or_alias: str) -> KeyInfo:
         """KeyNotFoundError if there is none."""
         sql = f"{SELECT} WHERE id = ?1 OR id = (SELECT key FROM aliases WHERE alias = ?1)"
-        for row in self._database.read(sql, id_or_alias):
-            return key_info(row)
+        with suppress(UnicodeEncodeError):  # No key is named by text that cannot be stored.
+            for row in self._database.read(sql, id_or_alias):
+                return key_info(row)
         raise KeyNotFoundError(
             f"there is no key with the id or alias {id_or_alias!r}",
             hint="list(kms.keys()) shows the keys that are there",
