@@ -7,6 +7,7 @@ from io import BytesIO
 
 from kmskit.envelope.cache import DataKeyCache
 from kmskit.envelope.message import FRAME_LENGTH, Opening, Sealing
+from kmskit.envelope.pages import in_huge_pages
 from kmskit.envelope.recipients import EnvelopeKey
 from kmskit.envelope.suite import FINAL_MARK, FINAL_OVERHEAD, FRAME_OVERHEAD, body_size, split
 from kmskit.errors import InvalidCiphertextError
@@ -44,9 +45,9 @@ def encrypt(
     """
     source = _view("plaintext", plaintext)
     sealing = Sealing(keys, context=context, signed=signed, frame_length=frame_length, cache=cache, size=len(source))
-    # A BytesIO hands its buffer on as bytes without a copy; bytes(bytearray) would touch every page twice.
     out = _sized(len(sealing.start) + body_size(len(source), frame_length) + sealing.footer_size)
     with out.getbuffer() as buffer:
+        in_huge_pages(buffer)
         _seal(sealing, source, buffer)
     return out.getvalue()
 
@@ -117,6 +118,7 @@ def decrypt(
     regular, last, end = _locate(body, opening.header.frame_length)
     out = _sized(regular * opening.header.frame_length + last)
     with out.getbuffer() as buffer:
+        in_huge_pages(buffer)
         _unseal(opening, body, regular, end, buffer)
     return out.getvalue()
 
@@ -194,11 +196,8 @@ def _unseal(opening: Opening, body: memoryview, regular: int, end: int, out: mem
 
 
 def _sized(size: int) -> BytesIO:
-    out = BytesIO()
-    if size:
-        out.seek(size - 1)
-        out.write(b"\0")
-    return out
+    """A buffer that becomes the result: a BytesIO lends its bytes out for writing, and hands them on without a copy."""
+    return BytesIO(bytes(size))
 
 
 def _view(argument: str, data: Buffer, *, writable: bool = False) -> memoryview:
