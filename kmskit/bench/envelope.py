@@ -2,8 +2,8 @@
 
 The bare peer of a row does the same work without a format: AES-GCM in frames of 256 KiB under one key, with nonces that
 are counted. Both sides read the same bytes, and both write into a buffer that was used before, return new bytes, or
-write a new file, as the row says. New memory is most of the cost of new bytes: kmskit asks for it in huge pages, which a
-plain loop does not.
+write a new file, as the row says. New bytes cost more memory management than encryption: kmskit asks the system for
+huge pages, and a plain loop does not.
 """
 
 from __future__ import annotations

@@ -199,8 +199,8 @@ def reencrypt(
 ) -> int:
     """Encrypt envelopes anew, for other recipients.
 
-    Each gets a new data key. With --force each FILE is replaced by its new message, in one step. The context stays, unless --context is given.
-    No plaintext touches the disk. - stands for stdin and stdout.
+    Each gets a new data key. With --force each FILE is replaced by its new message, in one step. The context stays,
+    unless --context is given. No plaintext touches the disk. - stands for stdin and stdout.
 
     The exit status is 1 if a FILE failed; the others are done all the same.
     """
