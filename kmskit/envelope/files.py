@@ -123,6 +123,7 @@ def decrypt_file(
             write_all(target, frame)
             advance(len(frame))
         frames, size = reader.extent
+        advance(size - reader.tell())  # The header and what each frame adds, so that the whole message was counted.
         return EnvelopeInfo(reader.header, reader.start, frames, reader.tell(), size, True)
 
 
@@ -174,6 +175,7 @@ def reencrypt_file(
                 for frame in reader.frames():
                     writer.write(frame)
                     advance(len(frame))
+                advance(reader.extent[1] - reader.tell())
             return of_writing(writer.header, writer.start, writer.tell())
 
 
