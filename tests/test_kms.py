@@ -37,7 +37,7 @@ def test_without_it_the_default_is_a_store_in_the_users_data_folder(
     assert (tmp_path / "kmskit").stat().st_mode & 0o777 == 0o700
 
 
-@pytest.mark.parametrize("uri", ["vault://x", "softwares:", "http://example.com"])
+@pytest.mark.parametrize("uri", ["vault://x", "software2:", "http://example.com"])
 def test_an_unknown_scheme_lists_the_known_ones(uri: str) -> None:
     with pytest.raises(kmskit.ConfigurationError) as refused:
         kmskit.connect(uri)
