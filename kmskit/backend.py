@@ -160,7 +160,7 @@ class Backend(ABC):
             f"{self.name} keys cannot be exported", hint="the software backend makes exportable keys"
         )
 
-    # Use: `algorithm` is None for the default of a symmetric key.
+    # Use: an `algorithm` of None is the default of the key's spec and usage.
 
     @abstractmethod
     def encrypt(self, key_id: str, plaintext: Buffer, context: Context, algorithm: Algorithm | None, /) -> bytes: ...

@@ -178,7 +178,7 @@ def damaged(code: str | None = None) -> ConfigurationError:
     return ConfigurationError(
         "the key store is damaged or not a kmskit key store; nothing was changed",
         code=code,
-        hint="restore it from a backup",
+        hint="restore it from a backup, and delete the old -wal and -shm files beside it",
     )
 
 
