@@ -321,11 +321,11 @@ def _opens(subject: Subject) -> Iterator[Finding]:
         return
     for folder in dict.fromkeys(path.parent for path in files):
         there = _existing(folder)
-        if not os.path.isdir(there) or not os.access(there, os.W_OK | os.X_OK):
-            yield Finding(_URI, "problem", f"{shown}: {there} cannot be written to", "choose another folder")
-            return
         if folder != there and parse(subject.uri).path:  # Only the user's data folder is made.
             yield Finding(_URI, "problem", f"{shown}: the folder {folder} is not there", "make the folder first")
+            return
+        if not os.path.isdir(there) or not os.access(there, os.W_OK | os.X_OK):
+            yield Finding(_URI, "problem", f"{shown}: {there} cannot be written to", "choose another folder")
             return
     yield Finding(_URI, "ok", f"{shown} can be used, and its key store will be made")
 
