@@ -16,6 +16,7 @@ __all__ = [
     "ORANGE",
     "PURPLE",
     "RED",
+    "RULE",
     "TINTS",
     "WHITE",
     "arrow",
@@ -30,7 +31,7 @@ BLUE, GREEN, ORANGE, PURPLE, RED = "#3b78c2", "#2f8a4c", "#a85d14", "#7a4fb0", "
 TINTS = {GREY: "#e9e8e3", BLUE: "#dbe8f8", GREEN: "#d9eedf", ORANGE: "#fbe6d0", PURPLE: "#e9dff5", RED: "#fbe3e0"}
 """A colour -> its light one, to fill what it surrounds."""
 
-_PANEL, _RULE = "#fbfaf7", "#d6d2c8"
+_PANEL, RULE = "#fbfaf7", "#d6d2c8"
 _SANS = "-apple-system, 'Segoe UI', 'Helvetica Neue', Arial, sans-serif"
 _MONO = "ui-monospace, 'DejaVu Sans Mono', Menlo, monospace"
 
@@ -44,7 +45,7 @@ def drawing(width: float, height: float, title: str, *parts: str) -> str:
         parts: what the other functions return.
     """
     size = f'viewBox="0 0 {width:g} {height:g}" width="{width:g}" height="{height:g}"'
-    panel = box(1, 1, width - 2, height - 2, _PANEL, _RULE, 14)
+    panel = box(1, 1, width - 2, height - 2, _PANEL, RULE, 14)
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" {size} role="img" font-family="{_SANS}">'
         f"<title>{escape(title)}</title>{panel}{''.join(parts)}</svg>"
@@ -65,9 +66,9 @@ def text(
     return f"<text {place}{more}>{escape(value)}</text>"
 
 
-def line(path: str, colour: str = GREY, width: float = 1.6) -> str:
+def line(path: str, colour: str = GREY, width: float = 1.6, cap: str = "round") -> str:
     """A path in SVG's own words, such as `M10 20h30`."""
-    return f'<path d="{path}" fill="none" stroke="{colour}" stroke-width="{width:g}" stroke-linecap="round"/>'
+    return f'<path d="{path}" fill="none" stroke="{colour}" stroke-width="{width:g}" stroke-linecap="{cap}"/>'
 
 
 def arrow(x: float, y: float, to: float, colour: str = GREY) -> str:

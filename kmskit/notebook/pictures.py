@@ -10,18 +10,14 @@ import html
 from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 
-from kmskit import markup
+from kmskit import markup, svg
 from kmskit.errors import KmsError
 from kmskit.key import Key
+from kmskit.svg import BLUE, GREEN, GREY, INK, ORANGE, RED, RULE, TINTS, WHITE
 
 __all__ = ["KEY", "LOCK", "Picture", "Timeline", "anatomy", "bitmaps", "one_interface", "who_can_forge"]
 
-_SANS = "-apple-system, 'Segoe UI', 'Helvetica Neue', Arial, sans-serif"
-_MONO = "ui-monospace, 'DejaVu Sans Mono', Menlo, monospace"
-_INK, _GREY, _RULE, _PANEL, _WHITE = "#24292f", "#57606a", "#d6d2c8", "#fbfaf7", "#ffffff"
-_BLUE, _GREEN, _ORANGE, _RED = "#3b78c2", "#2f8a4c", "#a85d14", "#b3261e"
 _AMBER, _DUSK, _MIST = "#e3a15f", "#3a424b", "#d0d7de"  # on ink
-_TINTS = {_BLUE: "#e8f1fb", _GREEN: "#eaf5ec", _ORANGE: "#fdf0e3", _RED: "#fbeae8", _GREY: "#f1f0ec"}
 
 
 class Picture:
@@ -29,11 +25,7 @@ class Picture:
 
     def __init__(self, width: int, height: int, words: str, *parts: str) -> None:
         self.words = "\n".join(map(markup.printable, words.split("\n")))
-        self.svg = (
-            f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" height="{height}"'
-            f' role="img" font-family="{_SANS}"><title>{html.escape(self.words)}</title>'
-            f"{_box(1, 1, width - 2, height - 2, _PANEL, _RULE, 14)}{''.join(parts)}</svg>"
-        )
+        self.svg = svg.drawing(width, height, markup.Html(html.escape(self.words)), *parts)
 
     def __repr__(self) -> str:
         return self.words
@@ -45,48 +37,20 @@ class Picture:
 # Pencils
 
 
-def _escape(text: object) -> str:
-    return html.escape(markup.printable(text), quote=True)
-
-
-def _box(x: float, y: float, width: float, height: float, fill: str, stroke: str = "none", radius: float = 8) -> str:
-    size = f'width="{width:g}" height="{height:g}"'
-    return f'<rect x="{x:g}" y="{y:g}" {size} rx="{radius:g}" fill="{fill}" stroke="{stroke}"/>'
-
-
-def _text(
-    x: float, y: float, text: object, size: float = 13, fill: str = _INK, anchor: str = "start", style: str = ""
-) -> str:
-    """`style` is made of the words `bold` and `mono`."""
-    more = (' font-weight="600"' if "bold" in style else "") + (f' font-family="{_MONO}"' if "mono" in style else "")
-    place = f'x="{x:g}" y="{y:g}" font-size="{size:g}" fill="{fill}" text-anchor="{anchor}"'
-    return f"<text {place}{more}>{_escape(text)}</text>"
-
-
-def _line(path: str, colour: str = _GREY, width: float = 1.6, cap: str = "round") -> str:
-    return f'<path d="{path}" fill="none" stroke="{colour}" stroke-width="{width:g}" stroke-linecap="{cap}"/>'
-
-
-def _arrow(x: float, y: float, to: float, colour: str = _GREY) -> str:
-    """A level arrow."""
-    back = -7 if to > x else 7
-    return _line(f"M{x:g} {y:g}H{to:g}m{back} -4l{-back} 4l{back} 4", colour)
-
-
 def _key(x: float, y: float, colour: str, scale: float = 1) -> str:
     """A small key, lying, its bow centred on (x, y)."""
-    drawing = _line("M6 0h19m-9 0v5m6 -5v6", colour, 2.6)
+    drawing = svg.line("M6 0h19m-9 0v5m6 -5v6", colour, 2.6)
     bow = f'<circle r="6" fill="none" stroke="{colour}" stroke-width="2.6"/>'
     return f'<g transform="translate({x:g} {y:g}) scale({scale:g})">{bow}{drawing}</g>'
 
 
 def _tick(x: float, y: float) -> str:
-    return f'<circle cx="{x:g}" cy="{y:g}" r="10" fill="{_GREEN}"/>' + _line(f"M{x - 4:g} {y}l3 4l6 -8", _WHITE, 2.2)
+    return f'<circle cx="{x:g}" cy="{y:g}" r="10" fill="{GREEN}"/>' + svg.line(f"M{x - 4:g} {y}l3 4l6 -8", WHITE, 2.2)
 
 
 def _cross(x: float, y: float, colour: str) -> str:
     """A cross in a square, so that it differs from a tick by its form and not by its colour alone."""
-    return _box(x - 9, y - 9, 18, 18, colour, radius=3) + _line(f"M{x - 4:g} {y - 4:g}l8 8m0 -8l-8 8", _WHITE, 2.2)
+    return svg.box(x - 9, y - 9, 18, 18, colour, radius=3) + svg.line(f"M{x - 4:g} {y - 4:g}l8 8m0 -8l-8 8", WHITE, 2.2)
 
 
 # Drawings of fixed things
@@ -100,23 +64,23 @@ def one_interface() -> Picture:
         ("key.sign(…)", "message", "signature"),
     ]
     places = [
-        (_BLUE, "software", "a sealed file", "software:"),
-        (_GREEN, "pkcs11", "a token or an HSM", "pkcs11:token=demo?module-path=…"),
-        (_ORANGE, "alibaba", "the cloud, or its emulator", "alibaba://cn-hangzhou?instance=…"),
+        (BLUE, "software", "a sealed file", "software:"),
+        (GREEN, "pkcs11", "a token or an HSM", "pkcs11:token=demo?module-path=…"),
+        (ORANGE, "alibaba", "the cloud, or its emulator", "alibaba://cn-hangzhou?instance=…"),
     ]
-    parts = [_text(32, 40, "your notebook", 13, _GREY), _text(732, 40, "where the key is", 13, _GREY, "end")]
-    parts += [_box(28, 52, 190, 212, _WHITE, "#8a929b")]
+    parts = [svg.text(32, 40, "your notebook", 13, GREY), svg.text(732, 40, "where the key is", 13, GREY, "end")]
+    parts += [svg.box(28, 52, 190, 212, WHITE, "#8a929b")]
     for at, (call, there, back) in enumerate(calls):
         y = 84 + 74 * at
-        parts += [_text(46, y + 5, call, 14, style="mono")]
-        parts += [_text(325, y - 12, there, 12, anchor="middle"), _arrow(234, y - 5, 416)]
-        parts += [_text(325, y + 24, back, 12, anchor="middle"), _arrow(416, y + 7, 234)]
+        parts += [svg.text(46, y + 5, call, 14, style="mono")]
+        parts += [svg.text(325, y - 12, there, 12, anchor="middle"), svg.arrow(234, y - 5, 416)]
+        parts += [svg.text(325, y + 24, back, 12, anchor="middle"), svg.arrow(416, y + 7, 234)]
     for at, (colour, name, where, uri) in enumerate(places):
         y = 52 + 74 * at
-        parts += [_box(432, y, 300, 64, _TINTS[colour], colour), _key(456, y + 31, colour)]
-        parts += [_text(496, y + 27, name, 14, style="bold"), _text(716, y + 27, where, 12, "#424a53", "end")]
-        parts += [_text(496, y + 48, uri, 11, _GREY, style="mono")]
-    parts += [_cross(264, 293, _RED), _text(282, 297, "the key never crosses", 13, _RED, style="bold")]
+        parts += [svg.box(432, y, 300, 64, TINTS[colour], colour), _key(456, y + 31, colour)]
+        parts += [svg.text(496, y + 27, name, 14, style="bold"), svg.text(716, y + 27, where, 12, "#424a53", "end")]
+        parts += [svg.text(496, y + 48, uri, 11, GREY, style="mono")]
+    parts += [_cross(264, 293, RED), svg.text(282, 297, "the key never crosses", 13, RED, style="bold")]
     words = (
         "One interface, three backends. Between your notebook and the key pass plaintexts, ciphertexts, messages and"
         " signatures. The key itself never leaves its place: software (a sealed file), pkcs11 (a token or an HSM) or"
@@ -128,19 +92,19 @@ def one_interface() -> Picture:
 def who_can_forge() -> Picture:
     """A signature and a MAC side by side: who can check, who could have made it."""
     left, right = 28, 394
-    parts = [_box(x, 24, 338, 268, _WHITE, _RULE) for x in (left, right)]
-    parts += [_text(left + 20, 54, "Signature", 16, style="bold")]
+    parts = [svg.box(x, 24, 338, 268, WHITE, RULE) for x in (left, right)]
+    parts += [svg.text(left + 20, 54, "Signature", 16, style="bold")]
     parts += [*_holder(left + 20, "private key", "one holder")]
     for y in (74, 108, 142):
-        parts += [_arrow(left + 150, y + 14, left + 210), _box(left + 216, y, 102, 28, _TINTS[_BLUE], _BLUE, 6)]
-        parts += [_key(left + 234, y + 13, _BLUE, 0.7), _text(left + 310, y + 18, "public key", 11.5, anchor="end")]
-    parts += [*_verdicts(left + 20, (_BLUE, "everyone"), (_ORANGE, "the holder alone"))]
-    parts += [_text(left + 20, 270, "So it is evidence, also before a third party.", 12.5)]
-    parts += [_text(right + 20, 54, "MAC", 16, style="bold")]
+        parts += [svg.arrow(left + 150, y + 14, left + 210), svg.box(left + 216, y, 102, 28, TINTS[BLUE], BLUE, 6)]
+        parts += [_key(left + 234, y + 13, BLUE, 0.7), svg.text(left + 310, y + 18, "public key", 11.5, anchor="end")]
+    parts += [*_verdicts(left + 20, (BLUE, "everyone"), (ORANGE, "the holder alone"))]
+    parts += [svg.text(left + 20, 270, "So it is evidence, also before a third party.", 12.5)]
+    parts += [svg.text(right + 20, 54, "MAC", 16, style="bold")]
     parts += [*_holder(right + 20, "the same secret", "maker"), *_holder(right + 194, "the same secret", "checker")]
-    parts += [_arrow(right + 150, 116, right + 188), _arrow(right + 188, 130, right + 150)]
-    parts += [*_verdicts(right + 20, (_ORANGE, "each of the two"), (_ORANGE, "each of the two"))]
-    parts += [_text(right + 20, 270, "So it convinces these two, and nobody else.", 12.5)]
+    parts += [svg.arrow(right + 150, 116, right + 188), svg.arrow(right + 188, 130, right + 150)]
+    parts += [*_verdicts(right + 20, (ORANGE, "each of the two"), (ORANGE, "each of the two"))]
+    parts += [svg.text(right + 20, 270, "So it convinces these two, and nobody else.", 12.5)]
     words = (
         "Signature: one holder has the private key, everyone can have the public key; everyone can check, and only the"
         " holder could have made it. MAC: maker and checker share one secret; each of the two can check, and each could"
@@ -150,16 +114,16 @@ def who_can_forge() -> Picture:
 
 
 def _holder(x: float, secret: str, who: str) -> Iterator[str]:
-    yield _box(x, 74, 124, 96, _TINTS[_ORANGE], _ORANGE)
-    yield _key(x + 44, 106, _ORANGE, 1.3)
-    yield _text(x + 62, 140, secret, 12.5, anchor="middle")
-    yield _text(x + 62, 158, who, 12, _GREY, "middle")
+    yield svg.box(x, 74, 124, 96, TINTS[ORANGE], ORANGE)
+    yield _key(x + 44, 106, ORANGE, 1.3)
+    yield svg.text(x + 62, 140, secret, 12.5, anchor="middle")
+    yield svg.text(x + 62, 158, who, 12, GREY, "middle")
 
 
 def _verdicts(x: float, check: tuple[str, str], made: tuple[str, str]) -> Iterator[str]:
     for y, question, (colour, answer) in ((214, "can check:", check), (240, "could have made it:", made)):
-        yield _text(x, y, question, 13, _GREY)
-        yield _text(x + 134, y, answer, 13, colour, style="bold")
+        yield svg.text(x, y, question, 13, GREY)
+        yield svg.text(x + 134, y, answer, 13, colour, style="bold")
 
 
 # Drawings of what a lesson computed
@@ -169,32 +133,32 @@ def anatomy(key: Key) -> Picture:
     """What of a key is there to see, and what is only there to be used."""
     count = len(key.versions)
     parts = [
-        _text(32, 42, "what you see", 13, _GREY),
-        _box(28, 54, 150, 40, _TINTS[_BLUE], _BLUE),
-        _text(103, 79, "alias", 13.5, anchor="middle", style="bold"),
-        _text(103, 114, "can be moved", 12, _GREY, "middle"),
-        _arrow(184, 74, 212),
-        _box(218, 54, 238, 206, _WHITE, "#8a929b"),
-        _text(234, 80, "key id", 13.5, style="bold"),
-        _text(440, 80, "for good", 12, _GREY, "end"),
-        _text(488, 42, "what is only used", 13, _GREY),
-        _box(484, 54, 248, 206, _INK),
+        svg.text(32, 42, "what you see", 13, GREY),
+        svg.box(28, 54, 150, 40, TINTS[BLUE], BLUE),
+        svg.text(103, 79, "alias", 13.5, anchor="middle", style="bold"),
+        svg.text(103, 114, "can be moved", 12, GREY, "middle"),
+        svg.arrow(184, 74, 212),
+        svg.box(218, 54, 238, 206, WHITE, "#8a929b"),
+        svg.text(234, 80, "key id", 13.5, style="bold"),
+        svg.text(440, 80, "for good", 12, GREY, "end"),
+        svg.text(488, 42, "what is only used", 13, GREY),
+        svg.box(484, 54, 248, 206, INK),
     ]
     facts = (("spec", key.spec), ("usage", key.usage), ("state", key.state), ("versions", count))
     for at, (name, value) in enumerate(facts):
         parts += [
-            _text(234, 118 + 34 * at, name, 12.5, _GREY),
-            _text(440, 118 + 34 * at, value, 12, _INK, "end", "mono"),
+            svg.text(234, 118 + 34 * at, name, 12.5, GREY),
+            svg.text(440, 118 + 34 * at, value, 12, INK, "end", "mono"),
         ]
     shown = min(count, 4)
     for at in range(shown):
         y = 68 + 46 * at
         primary = at == shown - 1
-        parts += [_box(498, y, 220, 38, _DUSK, _AMBER if primary else "none", 6), _key(516, y + 18, _AMBER, 0.8)]
-        parts += [_text(548, y + 24, f"version {count - shown + at + 1}", 13, _WHITE)]
-        parts += [_text(706, y + 24, "primary" if primary else "opens only", 12, _MIST, "end")]
-    parts += [_text(608, 286, "used inside, by the backend alone", 12.5, _GREY, "middle")]
-    parts += [_text(337, 286, "everyone who may list keys", 12.5, _GREY, "middle")]
+        parts += [svg.box(498, y, 220, 38, _DUSK, _AMBER if primary else "none", 6), _key(516, y + 18, _AMBER, 0.8)]
+        parts += [svg.text(548, y + 24, f"version {count - shown + at + 1}", 13, WHITE)]
+        parts += [svg.text(706, y + 24, "primary" if primary else "opens only", 12, _MIST, "end")]
+    parts += [svg.text(608, 286, "used inside, by the backend alone", 12.5, GREY, "middle")]
+    parts += [svg.text(337, 286, "everyone who may list keys", 12.5, GREY, "middle")]
     words = (
         f"A key: an alias points to a key id. To be seen: spec {key.spec}, usage {key.usage}, state {key.state},"
         f" {count} version(s). Only to be used: the material of each version; the last is the primary one."
@@ -243,9 +207,9 @@ def bitmaps(named: Mapping[str, bytes]) -> Picture:
         if len(data) * 8 != _SIDE * _SIDE:
             raise ValueError(f"named: {_SIDE * _SIDE // 8} bytes expected for {caption!r}, not {len(data)}")
         x = gap + at * (side + gap)
-        parts += [_box(x - 1, 23, side + 2, side + 2, _WHITE, "#8a929b", 0)]
-        parts += [f'<g transform="translate({x} 24) scale(4)">{_line(_runs(data), _INK, 1, cap="butt")}</g>']
-        parts += [_text(x + side / 2, side + 48, caption, 13, anchor="middle")]
+        parts += [svg.box(x - 1, 23, side + 2, side + 2, WHITE, "#8a929b", 0)]
+        parts += [f'<g transform="translate({x} 24) scale(4)">{svg.line(_runs(data), INK, 1, cap="butt")}</g>']
+        parts += [svg.text(x + side / 2, side + 48, caption, 13, anchor="middle")]
     return Picture(gap + len(named) * (side + gap), side + 68, f"Bitmaps: {', '.join(named)}", *parts)
 
 
@@ -301,10 +265,13 @@ class Timeline:
         parts = []
         for at, (name, when) in enumerate(self._steps):
             x = left + wide * (at + 0.5)
-            parts += [_text(x, 42, name, 13, anchor="middle", style="bold"), _text(x, 62, when, 11.5, _GREY, "middle")]
+            parts += [
+                svg.text(x, 42, name, 13, anchor="middle", style="bold"),
+                svg.text(x, 62, when, 11.5, GREY, "middle"),
+            ]
         for number, row in enumerate(self._rows):
             y = top + high * number + 6
-            parts += [_text(28, y + 5, row, 13.5, style="bold")]
+            parts += [svg.text(28, y + 5, row, 13.5, style="bold")]
             for at in range(len(self._steps)):
                 if (row, at) in self._marks:
                     parts += _mark(left + wide * (at + 0.5), y, wide, self._marks[row, at])
@@ -313,7 +280,7 @@ class Timeline:
 
 def _mark(x: float, y: float, wide: float, mark: str) -> Iterator[str]:
     """Green: it opened. Orange: refused, and someone can undo that. Red: there is no key any more."""
-    colour = {"opens": _GREEN, "KeyNotFoundError": _RED}.get(mark, _ORANGE)
-    yield _box(x - wide / 2 + 3, y - 18, wide - 6, 46, _TINTS[colour])
+    colour = {"opens": GREEN, "KeyNotFoundError": RED}.get(mark, ORANGE)
+    yield svg.box(x - wide / 2 + 3, y - 18, wide - 6, 46, TINTS[colour])
     yield _tick(x, y) if mark == "opens" else _cross(x, y, colour)
-    yield _text(x, y + 23, mark, 10, "#424a53", "middle")
+    yield svg.text(x, y + 23, mark, 10, "#424a53", "middle")
