@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Iterator
 
 import pytest
@@ -13,11 +14,17 @@ settings.register_profile("test", deadline=None, max_examples=150, derandomize=T
 settings.register_profile("soak", deadline=None, max_examples=10_000, database=None, print_blob=True)
 settings.load_profile("soak" if os.environ.get("KMSKIT_SOAK") else "test")
 
+# A shell that starts the tests in the background ignores SIGINT, and the programs that tests interrupt inherit that.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+_OF_THE_TESTS = {"KMSKIT_SOAK", "KMSKIT_CHROMIUM"}
+
 
 @pytest.fixture(scope="session", autouse=True)
 def _no_settings_of_the_user() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
-        for name in [name for name in os.environ if name.startswith("KMSKIT_") and name != "KMSKIT_SOAK"]:
+        for name in [name for name in os.environ if name.startswith("KMSKIT_") and name not in _OF_THE_TESTS]:
             patch.delenv(name)
         yield
 
