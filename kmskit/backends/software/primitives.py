@@ -126,7 +126,8 @@ class AsymmetricKey:
                 f"plaintext: {len(plaintext):,} bytes, and {self._spec.name} with {row.name} takes {limit}",
                 hint="use envelope encryption: kmskit.envelope.encrypt(data, [key])",
             )
-        return self.public_key.encrypt(bytes(plaintext), _padding(row))  # type: ignore[no-any-return]
+        ciphertext: bytes = self.public_key.encrypt(bytes(plaintext), _padding(row))
+        return ciphertext
 
     def _has_size(self, value: Buffer) -> bool:
         """Whether an RSA ciphertext or signature is as long as the modulus. RFC 8017 (7.1.2 and 8.1.2) demands it, and
@@ -137,15 +138,16 @@ class AsymmetricKey:
         if not self._has_size(ciphertext):
             raise _unopened()
         try:
-            return self._private.decrypt(  # type: ignore[no-any-return]
-                bytes(ciphertext), _padding(algorithm or ALGORITHMS["RSAES_OAEP_SHA_256"])
-            )
+            padded = _padding(algorithm or ALGORITHMS["RSAES_OAEP_SHA_256"])
+            plaintext: bytes = self._private.decrypt(bytes(ciphertext), padded)
+            return plaintext
         except ValueError:
             pass
         raise _unopened()
 
     def sign(self, message: Buffer, algorithm: Algorithm, *, hashed: bool = False) -> bytes:
-        return self._private.sign(message, *_scheme(algorithm, hashed))  # type: ignore[no-any-return]
+        signature: bytes = self._private.sign(message, *_scheme(algorithm, hashed))
+        return signature
 
     def verify(self, message: Buffer, signature: bytes, algorithm: Algorithm, *, hashed: bool = False) -> None:
         try:
@@ -210,7 +212,8 @@ def _unopened() -> InvalidCiphertextError:
 
 
 def _hash(algorithm: Algorithm) -> hashes.HashAlgorithm:
-    return getattr(hashes, algorithm.digest or "")()  # type: ignore[no-any-return]
+    digest: hashes.HashAlgorithm = getattr(hashes, algorithm.digest or "")()
+    return digest
 
 
 @cache
