@@ -16,18 +16,18 @@ from typing import Any, ClassVar, Self, TypeVar
 
 import platformdirs
 
+from kmskit import refusals
 from kmskit.algorithms import SPECS, Algorithm, Spec, choose
 from kmskit.backend import Backend, Context, NewKey, Support
-from kmskit.backends.software.database import translated
+from kmskit.backends.database import translated
 from kmskit.backends.software.primitives import AsymmetricKey, MacKey, SymmetricKey, generate
 from kmskit.backends.software.protection import KeyFile, NoProtection, Passphrase, Protection
+from kmskit.backends.software.rows import FORM
 from kmskit.backends.software.store import Store
 from kmskit.ciphertext import MAX_PLAINTEXT, version_name
 from kmskit.errors import (
     ConfigurationError,
     InvalidCiphertextError,
-    KeyNotFoundError,
-    KeyStateError,
     ServiceUnavailableError,
     UnsupportedError,
 )
@@ -97,7 +97,7 @@ class SoftwareBackend(Backend):
             return cls(uri, Store(None, NoProtection(), clock), fresh_seconds)
         path, key_file = store_files(uri)
         if not uri.path:
-            with translated():
+            with translated(FORM.name):
                 path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         return cls(
             Uri("software", "", path.as_posix() if path.drive == "" else "/" + path.as_posix(), query=uri.query),
@@ -264,7 +264,7 @@ class SoftwareBackend(Backend):
     def public_key(self, key_id: str, version: str | None, /) -> Any:
         key = self._key(key_id)
         if version not in (None, key.version):
-            raise KeyNotFoundError(f"this key has no version {version!r}", hint="key.versions lists those it has")
+            raise refusals.no_such_version(version)
         return key.public_key
 
     def generate_data_key(self, key_id: str, length: int, context: Context, /) -> tuple[bytearray, bytes]:
@@ -290,8 +290,7 @@ class SoftwareBackend(Backend):
     def _usable(self, key_id: str) -> KeyInfo:
         info = self._store.find(key_id)
         if info.state is not KeyState.ENABLED:
-            cure = "cancel_deletion" if info.state is KeyState.PENDING_DELETION else "enable"
-            raise KeyStateError(f"the key is {info.state} and refuses every use", hint=f"key.{cure}() allows it again")
+            raise refusals.unusable(info.state)
         return info
 
     def _materials(self, info: KeyInfo) -> dict[int, bytes]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
-from functools import cache
 from itertools import count
 from os import urandom
 from typing import Any, Protocol
@@ -13,23 +12,19 @@ from typing import Any, Protocol
 # for the import forever; so it is imported here.
 import cryptography.hazmat.backends.openssl.backend  # noqa: F401
 from cryptography.exceptions import InvalidSignature, InvalidTag
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa, utils
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hmac import HMAC
 
+from kmskit import refusals
 from kmskit.algorithms import ALGORITHMS, Algorithm, Spec
 from kmskit.backend import Context
+from kmskit.backends.publickey import DEFAULT_ENCRYPTION, PublicKey, pyca_hash, pyca_padding, pyca_scheme
 from kmskit.ciphertext import IV_SIZE, MAX_PLAINTEXT, header, parse
 from kmskit.context import canonical
-from kmskit.errors import (
-    InvalidCiphertextError,
-    InvalidMacError,
-    InvalidSignatureError,
-    KmsWarning,
-    LimitExceededError,
-)
+from kmskit.errors import KmsWarning
 from kmskit.types import Buffer
 
 __all__ = ["AsymmetricKey", "MacKey", "SymmetricKey", "generate"]
@@ -73,10 +68,7 @@ class SymmetricKey:
 
     def encrypt(self, plaintext: Buffer, context: Context, algorithm: Algorithm | None) -> bytes:
         if len(plaintext) > MAX_PLAINTEXT:
-            raise LimitExceededError(
-                f"plaintext: {len(plaintext):,} bytes, and direct encryption takes {MAX_PLAINTEXT:,}",
-                hint="use envelope encryption: kmskit.envelope.encrypt(data, [key])",
-            )
+            raise refusals.too_large(len(plaintext), "direct encryption", MAX_PLAINTEXT)
         if next(self._uses) >= self._warn_after:
             self._warn()
         # A fresh random IV for every message, because nothing that could be counted is shared by all processes.
@@ -98,68 +90,35 @@ class SymmetricKey:
                 pass
         parse(data)  # Says it, if the bytes are no ciphertext at all.
         if aead is None:
-            # Without the version's id, which is random: `explain` marks it so, and stored outputs stay comparable.
-            raise InvalidCiphertextError(
-                "the ciphertext names a version that this key does not have",
-                hint="another key made it, or its first bytes were changed; kmskit.explain(ciphertext) shows it",
-            )
-        raise _unopened()
+            raise refusals.of_another_version()
+        raise refusals.unopened()
 
 
-class AsymmetricKey:
+class AsymmetricKey(PublicKey):
     """An RSA, EC or Ed25519 key. It has one version, since it is not rotated."""
 
     def __init__(self, spec: Spec, version: str, material: bytes) -> None:
         self.version = version
-        self._spec = spec
         # The store has authenticated the material, so the slow checks of an RSA key's numbers are left out.
         self._private: Any = serialization.load_der_private_key(
             material, password=None, unsafe_skip_rsa_key_validation=True
         )
-        self.public_key: Any = self._private.public_key()
-
-    def encrypt(self, plaintext: Buffer, context: Context, algorithm: Algorithm | None) -> bytes:
-        row = algorithm or ALGORITHMS["RSAES_OAEP_SHA_256"]
-        limit = self._spec.max_plaintext(row) or 0
-        if len(plaintext) > limit:
-            raise LimitExceededError(
-                f"plaintext: {len(plaintext):,} bytes, and {self._spec.name} with {row.name} takes {limit}",
-                hint="use envelope encryption: kmskit.envelope.encrypt(data, [key])",
-            )
-        ciphertext: bytes = self.public_key.encrypt(bytes(plaintext), _padding(row))
-        return ciphertext
-
-    def _has_size(self, value: Buffer) -> bool:
-        """Whether an RSA ciphertext or signature is as long as the modulus. RFC 8017 (7.1.2 and 8.1.2) demands it, and
-        OpenSSL also takes a shorter one, whose leading zeros someone has cut off."""
-        return self._spec.family != "RSA" or len(value) == self._spec.bits // 8
+        super().__init__(spec, self._private.public_key())
 
     def decrypt(self, ciphertext: Buffer, context: Context, algorithm: Algorithm | None) -> bytes:
-        if not self._has_size(ciphertext):
-            raise _unopened()
+        if not self.has_size(ciphertext):
+            raise refusals.unopened()
         try:
-            padded = _padding(algorithm or ALGORITHMS["RSAES_OAEP_SHA_256"])
+            padded = pyca_padding(algorithm or DEFAULT_ENCRYPTION)
             plaintext: bytes = self._private.decrypt(bytes(ciphertext), padded)
             return plaintext
         except ValueError:
             pass
-        raise _unopened()
+        raise refusals.unopened()
 
     def sign(self, message: Buffer, algorithm: Algorithm, *, hashed: bool = False) -> bytes:
-        signature: bytes = self._private.sign(message, *_scheme(algorithm, hashed))
+        signature: bytes = self._private.sign(message, *pyca_scheme(algorithm, hashed))
         return signature
-
-    def verify(self, message: Buffer, signature: bytes, algorithm: Algorithm, *, hashed: bool = False) -> None:
-        try:
-            if self._has_size(signature):
-                self.public_key.verify(signature, message, *_scheme(algorithm, hashed))
-                return
-        except InvalidSignature:
-            pass
-        raise InvalidSignatureError(
-            "the signature does not belong to this message and key",
-            hint="message, key and algorithm must be those of the signing",
-        )
 
 
 class MacKey:
@@ -168,7 +127,7 @@ class MacKey:
     def __init__(self, spec: Spec, version: str, material: bytes) -> None:
         self.version = version
         (names,) = spec.algorithms.values()
-        self._keyed = HMAC(material, _hash(ALGORITHMS[names[0]]))
+        self._keyed = HMAC(material, pyca_hash(ALGORITHMS[names[0]]))
 
     def mac(self, message: Buffer) -> bytes:
         keyed = self._keyed.copy()
@@ -183,9 +142,7 @@ class MacKey:
             return
         except InvalidSignature:
             pass
-        raise InvalidMacError(
-            "the tag does not belong to this message and key", hint="the tag is the whole HMAC, not a part of it"
-        )
+        raise refusals.wrong_mac()
 
 
 def generate(spec: Spec) -> bytes:
@@ -202,33 +159,3 @@ def generate(spec: Spec) -> bytes:
     return private.private_bytes(
         serialization.Encoding.DER, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
-
-
-def _unopened() -> InvalidCiphertextError:
-    return InvalidCiphertextError(
-        "the ciphertext does not open under this key and context",
-        hint="bytes, key, context and algorithm must be those of the encryption",
-    )
-
-
-def _hash(algorithm: Algorithm) -> hashes.HashAlgorithm:
-    digest: hashes.HashAlgorithm = getattr(hashes, algorithm.digest or "")()
-    return digest
-
-
-@cache
-def _padding(algorithm: Algorithm) -> Any:
-    if algorithm.padding == "OAEP":
-        return padding.OAEP(mgf=padding.MGF1(_hash(algorithm)), algorithm=_hash(algorithm), label=None)
-    if algorithm.padding == "PSS":
-        return padding.PSS(mgf=padding.MGF1(_hash(algorithm)), salt_length=algorithm.digest_size)
-    return padding.PKCS1v15()
-
-
-@cache
-def _scheme(algorithm: Algorithm, hashed: bool) -> tuple[Any, ...]:
-    """The arguments that follow the message in pyca's sign and verify."""
-    if algorithm.digest is None:
-        return ()
-    digest: Any = utils.Prehashed(_hash(algorithm)) if hashed else _hash(algorithm)
-    return (ec.ECDSA(digest),) if algorithm.padding is None else (_padding(algorithm), digest)

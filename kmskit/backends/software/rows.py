@@ -7,14 +7,14 @@ from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
 from typing import Any
 
+from kmskit.backends.database import Form
 from kmskit.ciphertext import version_name
 from kmskit.errors import ConfigurationError
 from kmskit.types import KeyFilter, KeyInfo, KeySpec, KeyState, KeyUsage, Origin
 
-__all__ = ["SCHEMA", "SCHEMA_VERSION", "SELECT", "condition", "key_info", "moment"]
+__all__ = ["FORM", "SELECT", "condition", "key_info", "moment"]
 
-SCHEMA_VERSION = 1
-SCHEMA = """
+_SCHEMA = """
 CREATE TABLE store (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
 CREATE TABLE keys (
     number INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -55,6 +55,7 @@ CREATE TABLE tags (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX tags_by_name ON tags (name, value);
 """
+FORM = Form("key store", 0x6B6D736B, 1, _SCHEMA)  # The mark says "kmsk".
 SELECT = """
 SELECT number, id, spec, usage, state, origin, exportable, description, created, primary_version, rotation_seconds,
     next_rotation, deletion_date,

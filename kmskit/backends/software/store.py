@@ -21,13 +21,14 @@ from uuid import uuid4
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from kmskit import refusals
 from kmskit.backend import NewKey
-from kmskit.backends.software.database import APPLICATION_ID, Database, damaged
+from kmskit.backends.database import Database
 from kmskit.backends.software.protection import Protection
-from kmskit.backends.software.rows import SCHEMA, SCHEMA_VERSION, SELECT, condition, key_info, moment
+from kmskit.backends.software.rows import FORM, SELECT, condition, key_info, moment
 from kmskit.ciphertext import version_name
 from kmskit.context import canonical
-from kmskit.errors import AlreadyExistsError, ConfigurationError, KeyNotFoundError, KeyStateError, KmsWarning
+from kmskit.errors import ConfigurationError, KmsWarning
 from kmskit.types import KeyFilter, KeyInfo, KeyState, Origin
 
 __all__ = ["Store"]
@@ -40,7 +41,7 @@ class Store:
 
     def __init__(self, path: Path | None, protection: Protection, clock: Callable[[], float | datetime]) -> None:
         self._clock = clock
-        self._database = Database(path)
+        self._database = Database(path, FORM)
         try:
             store_key = self._open_or_create(protection)
         except BaseException:
@@ -53,37 +54,17 @@ class Store:
 
     def _open_or_create(self, protection: Protection) -> bytes:
         """The store key."""
-        is_empty = self._database.read("PRAGMA schema_version") == [(0,)]
-        store_key = (self._create(protection) if is_empty else None) or self._unlock(protection)
-        self._database.use_wal()
-        return store_key
+        new: list[bytes] = []
 
-    def _create(self, protection: Protection) -> bytes | None:
-        """Make the tables. Of several processes that get here only one does; the others find them made: None."""
-        with self._database.write() as connection:
-            if connection.execute("PRAGMA schema_version").fetchone() != (0,):
-                return None
+        def fill(connection: sqlite3.Connection) -> None:
             store_key, record = protection.create()
-            for statement in SCHEMA.split(";\n"):
-                connection.execute(statement)
+            new.append(store_key)
             connection.execute("INSERT INTO store VALUES ('protection', ?), ('last_time', '0')", (record,))
-            connection.execute(f"PRAGMA application_id={APPLICATION_ID}")
-            connection.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
-        return store_key
 
-    def _unlock(self, protection: Protection) -> bytes:
-        """Look at a file that may be anyone's, and open it if it is a key store that this kmskit knows."""
-        if self._database.read("PRAGMA application_id") != [(APPLICATION_ID,)]:
-            raise ConfigurationError(
-                "this is an SQLite file, and not a kmskit key store; nothing was changed", hint="choose another path"
-            )
-        ((version,),) = self._database.read("PRAGMA user_version")
-        if version != SCHEMA_VERSION:
-            raise ConfigurationError(
-                f"the key store has schema {version}, and this kmskit knows {SCHEMA_VERSION}; nothing was changed",
-                hint="it was made by a newer kmskit: upgrade",
-            )
-        return protection.unlock(self._setting("protection"))
+        made = self._database.establish(fill)
+        store_key = new[0] if made else protection.unlock(self._setting("protection"))
+        self._database.use_wal()  # Not before it is known that the file is ours and can be opened.
+        return store_key
 
     def now(self) -> float:
         """Seconds since 1970, by the store's clock."""
@@ -94,12 +75,12 @@ class Store:
         """The latest time at which a change was recorded."""
         with suppress(ValueError):
             return float(self._setting("last_time"))
-        raise damaged()
+        raise self._database.damaged()
 
     def _setting(self, name: str) -> str:
         for (value,) in self._database.read("SELECT value FROM store WHERE name = ?", name):
             return str(value)
-        raise damaged()
+        raise self._database.damaged()
 
     # Reading
 
@@ -109,10 +90,7 @@ class Store:
         with suppress(UnicodeEncodeError):  # No key is named by text that cannot be stored.
             for row in self._database.read(sql, id_or_alias):
                 return key_info(row)
-        raise KeyNotFoundError(
-            f"there is no key with the id or alias {id_or_alias!r}",
-            hint="list(kms.keys()) shows the keys that are there",
-        )
+        raise refusals.key_not_found(id_or_alias)
 
     def matching(self, wanted: KeyFilter) -> Iterator[KeyInfo]:
         """Matching keys in the order they were made. A page at a time, so keys may come and go meanwhile."""
@@ -212,7 +190,7 @@ class Store:
             info = self.find(key_id)
             due = info.next_rotation is not None and info.next_rotation.timestamp() <= self.now()
             if due or not only_if_due:  # Another process may have rotated a due key meanwhile.
-                _require(info, KeyState.ENABLED)
+                refusals.require_state(info.state, KeyState.ENABLED)
                 version = _new_version(connection)
                 self._insert_version(connection, info, version, material)
                 self._update(key_id, "primary_version = ?, next_rotation = ? + rotation_seconds", version, self.now())
@@ -229,13 +207,13 @@ class Store:
     def set_state(self, key_id: str, state: Literal[KeyState.ENABLED, KeyState.DISABLED]) -> KeyInfo:
         """Enable or disable; KeyStateError while a deletion is scheduled."""
         with self._change():
-            _require(self.find(key_id), KeyState.ENABLED, KeyState.DISABLED)
+            refusals.require_state(self.find(key_id).state, KeyState.ENABLED, KeyState.DISABLED)
             self._update(key_id, "state = ?", state)
             return self.find(key_id)
 
     def schedule_deletion(self, key_id: str, days: int) -> KeyInfo:
         with self._change():
-            _require(self.find(key_id), KeyState.ENABLED, KeyState.DISABLED)
+            refusals.require_state(self.find(key_id).state, KeyState.ENABLED, KeyState.DISABLED)
             due = self.now() + timedelta(days=days).total_seconds()
             self._update(key_id, "state_before = state, state = 'PENDING_DELETION', deletion_date = ?", due)
             return self.find(key_id)
@@ -243,7 +221,7 @@ class Store:
     def cancel_deletion(self, key_id: str) -> KeyInfo:
         """Back to the state before. That works until the key is purged, also when it is due: nothing is lost by it."""
         with self._change():
-            _require(self.find(key_id), KeyState.PENDING_DELETION)
+            refusals.require_state(self.find(key_id).state, KeyState.PENDING_DELETION)
             self._update(key_id, "state = state_before, state_before = NULL, deletion_date = NULL")
             return self.find(key_id)
 
@@ -258,7 +236,7 @@ class Store:
         """KeyNotFoundError if the key has no such alias."""
         with self._change() as connection:
             if alias not in self.find(key_id).aliases:
-                raise KeyNotFoundError(f"this key has no alias {alias!r}", hint="key.aliases lists those it has")
+                raise refusals.no_such_alias(alias)
             connection.execute("DELETE FROM aliases WHERE alias = ?", (alias,))
             return self.find(key_id)
 
@@ -275,7 +253,7 @@ class Store:
     def check_alias_is_free(self, alias: str) -> None:
         """AlreadyExistsError. A first look, before an expensive key is generated; the insertion decides."""
         if self._database.read("SELECT 1 FROM aliases WHERE alias = ?", alias):
-            raise _alias_taken(alias)
+            raise refusals.alias_taken(alias)
 
     def purge(self) -> list[str]:
         """Delete the keys that are due, and empty the write-ahead log, where their rows would still be."""
@@ -302,28 +280,14 @@ class Store:
         return ids
 
 
-def _require(info: KeyInfo, *states: KeyState) -> None:
-    if info.state not in states:
-        cures = {
-            "DISABLED": "key.enable()",
-            "ENABLED": "key.schedule_deletion(days)",
-            "PENDING_DELETION": "key.cancel_deletion()",
-        }
-        raise KeyStateError(f"the key is {info.state}", hint=f"{cures[info.state]} changes that")
-
-
 def _insert_alias(connection: sqlite3.Connection, key_id: str, alias: str) -> None:
     if connection.execute("SELECT 1 FROM aliases WHERE alias = ?", (alias,)).fetchone() is not None:
-        raise _alias_taken(alias)
+        raise refusals.alias_taken(alias)
     connection.execute("INSERT INTO aliases (alias, key) VALUES (?, ?)", (alias, key_id))
 
 
 def _insert_tags(connection: sqlite3.Connection, key_id: str, tags: Mapping[str, str]) -> None:
     connection.executemany("INSERT INTO tags VALUES (?, ?, ?)", [(key_id, name, value) for name, value in tags.items()])
-
-
-def _alias_taken(alias: str) -> AlreadyExistsError:
-    return AlreadyExistsError(f"the alias {alias!r} is taken", hint=f"kms.key({alias!r}) opens the key that has it")
 
 
 def _new_version(connection: sqlite3.Connection) -> int:

@@ -10,7 +10,7 @@ from contextlib import closing
 import pytest
 
 import kmskit
-from kmskit.backends.software.database import APPLICATION_ID
+from kmskit.backends.software.rows import FORM
 from tests.backends.software.conftest import Place
 
 CONTEXT = {"tenant": "acme"}
@@ -54,7 +54,7 @@ def test_another_programs_database_is_left_alone(place: Place) -> None:
     assert_refused_and_unchanged(place, "not a kmskit key store")
     place.sql("PRAGMA application_id=42")
     assert_refused_and_unchanged(place, "not a kmskit key store")
-    place.sql(f"PRAGMA application_id={APPLICATION_ID}")  # Marked as ours, with nothing in it that is.
+    place.sql(f"PRAGMA application_id={FORM.application_id}")  # Marked as ours, with nothing in it that is.
     place.sql("PRAGMA user_version=1")
     assert_refused_and_unchanged(place, "damaged or not a kmskit key store")
     assert not place.key_file.exists()

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 import kmskit
-from kmskit.backends.software import database
+from kmskit.backends import database
 from kmskit.testing.conformance.base import listed
 from tests.backends.software.conftest import Place
 from tests.clock import Clock

@@ -11,7 +11,7 @@ from contextlib import closing
 import pytest
 
 import kmskit
-from kmskit.backends.software import database
+from kmskit.backends import database
 from kmskit.testing.conformance.base import listed
 from tests.backends.software.conftest import Place
 from tests.clock import Clock
