@@ -82,6 +82,11 @@ class Backend(ABC):
         """Open what the URI names. Unknown options are a TypeError; ConfigurationError, AuthenticationError."""
 
     @classmethod
+    def reopen(cls, uri: Uri, /) -> Self:
+        """Open what was pickled, perhaps in another process: nobody is asked for a secret."""
+        return cls.open(uri)
+
+    @classmethod
     def split_key_uri(cls, uri: Uri, /) -> tuple[Uri, str]:
         """A key's URI as the backend's URI and the key's id; ConfigurationError if it names no key."""
         key_id = uri.query.get("key")

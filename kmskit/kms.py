@@ -26,6 +26,7 @@ __all__ = ["BACKENDS", "Kms", "connect", "open_backend", "open_key"]
 
 BACKENDS = {
     "software": "kmskit.backends.software:SoftwareBackend",
+    "pkcs11": "kmskit.backends.pkcs11:Pkcs11Backend",
 }
 """Scheme -> where its Backend is. It is imported on first use, so that no backend needs another's packages."""
 
@@ -92,7 +93,8 @@ class Kms:
     def __getattr__(self, name: str) -> Any:
         if name != "_backend":
             raise AttributeError(f"a Kms has no attribute {name!r}")
-        self._backend = open_backend(self.uri)
+        parsed = parse(self.uri)
+        self._backend = _backend_class(parsed.scheme).reopen(parsed)
         return self._backend
 
     def __reduce__(self) -> tuple[object, ...]:

@@ -59,11 +59,15 @@ class Database:
 
     fork_order = forks.Order.FILE
 
-    def __init__(self, path: Path | None, form: Form) -> None:
-        """Open the file; make it, empty and with mode 0600, if it is not there. None: a database in memory."""
+    def __init__(self, path: Path | None, form: Form, lock: Any = None) -> None:
+        """Open the file; make it, empty and with mode 0600, if it is not there. None: a database in memory.
+
+        Args:
+            lock: where the owner has one already, which then also guards the database.
+        """
         self._path = path
         self.form = form
-        self.lock = RLock()
+        self.lock: Any = lock or RLock()
         if path is not None:
             with translated(form.name), suppress(FileExistsError):
                 os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))

@@ -19,7 +19,8 @@ class Order(IntEnum):
     """Which locks are taken first: those under which a thread may still wait for the others."""
 
     FILE = 0
-    TOKEN = 1
+    REGISTRY = 1
+    TOKEN = 2
 
 
 class Guarded(Protocol):

@@ -1,0 +1,255 @@
+"""What is on a token: kmskit's keys, read from the attributes of objects.
+
+    CKA_ID      the key's id, a UUID of version 7: 16 bytes                       of a first version, and of all halves
+                id 16 | version u32 | position u16, big-endian                    of a later version
+    CKA_LABEL   the key's first alias, the same for all its versions; empty if it has none
+
+A UUID of version 7 (RFC 9562) begins with the time at which it was made, so keys sort by their age and tell when they
+were made. The first version's number is the last four bytes of the id, which are random. A version that may encrypt or
+sign has CKA_ENCRYPT or CKA_SIGN; of a disabled key none has, and none may decrypt. The public half of an asymmetric key
+keeps its flags, which tell the key's usage. A key is there if its secret or private half is.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from struct import Struct
+from uuid import UUID
+
+from pkcs11.constants import Attribute, ObjectClass
+from pkcs11.mechanisms import KeyType
+
+from kmskit.algorithms import SPECS, Spec
+from kmskit.backends.pkcs11.cryptoki import FALSE, TRUE, CryptokiError, Session, ulong
+from kmskit.backends.pkcs11.publichalf import curve_of
+from kmskit.types import KeyUsage
+
+__all__ = [
+    "Material",
+    "TokenKey",
+    "created",
+    "new_key_id",
+    "pack_id",
+    "parse_id",
+    "read_keys",
+    "renewed",
+    "stray_halves",
+]
+
+_LATER = Struct(">16sIH")
+_GONE = (0x060, 0x082)  # CKR_KEY_HANDLE_INVALID, CKR_OBJECT_HANDLE_INVALID
+_A = Attribute
+_SECRET = (_A.KEY_TYPE, _A.ID, _A.LABEL, _A.ENCRYPT, _A.DECRYPT, _A.SIGN, _A.NEVER_EXTRACTABLE, _A.VALUE_LEN)
+_PRIVATE = (_A.KEY_TYPE, _A.ID, _A.LABEL, _A.DECRYPT, _A.SIGN, _A.NEVER_EXTRACTABLE)
+_PUBLIC = (_A.ID, _A.VERIFY)
+_SECRET_FLAGS = (_A.LABEL, _A.DECRYPT, _A.SIGN, _A.ENCRYPT)
+_PRIVATE_FLAGS = (_A.LABEL, _A.DECRYPT, _A.SIGN)
+_Values = Mapping[Attribute, bytes | None]
+_ON_TOKEN: Mapping[int, bytes] = {_A.TOKEN: TRUE}
+
+
+def new_key_id(now: float) -> str:
+    """A UUID of version 7 for a key made at `now`, in seconds since 1970."""
+    value = int.from_bytes(int(now * 1000).to_bytes(6) + os.urandom(10))
+    return str(UUID(int=value & ~(0xF << 76) & ~(3 << 62) | 7 << 76 | 2 << 62))
+
+
+def created(key_id: str) -> datetime:
+    """When a key was made, as its id says."""
+    return datetime.fromtimestamp((UUID(key_id).int >> 80) / 1000, UTC)
+
+
+def pack_id(key_id: str, version: int, position: int) -> bytes:
+    """The CKA_ID of a version."""
+    identity = UUID(key_id).bytes
+    return _LATER.pack(identity, version, position) if position else identity
+
+
+def parse_id(value: bytes) -> tuple[str, int, int] | None:
+    """Key id, version and position in a CKA_ID; None if no kmskit made it."""
+    if len(value) not in (16, _LATER.size) or value[6] >> 4 != 7 or value[8] >> 6 != 2:
+        return None
+    key_id = str(UUID(bytes=value[:16]))
+    if len(value) == 16:
+        return key_id, first_version(key_id), 0
+    _, version, position = _LATER.unpack(value)
+    return key_id, version, position
+
+
+def first_version(key_id: str) -> int:
+    return UUID(key_id).int & 0xFFFFFFFF
+
+
+@dataclass(slots=True)
+class Material:
+    """One version: a secret or private key object.
+
+    Attributes:
+        handle: of the object, good within an epoch.
+        may_begin: whether it may encrypt, or sign.
+        may_open: whether it may decrypt.
+    """
+
+    handle: int
+    version: int
+    position: int
+    may_begin: bool
+    may_open: bool
+
+    @property
+    def enabled(self) -> bool:
+        return self.may_begin or self.may_open
+
+
+@dataclass(slots=True)
+class TokenKey:
+    """One key, as the token shows it.
+
+    Attributes:
+        label: its first alias, or empty.
+        materials: its versions, oldest first.
+        public: the handle of its public half; None if it has none.
+        generated: whether it was made in the token.
+    """
+
+    id: str
+    spec: Spec
+    usage: KeyUsage
+    label: str
+    generated: bool
+    materials: list[Material] = field(default_factory=list)
+    public: int | None = None
+
+    @property
+    def newest(self) -> Material:
+        return self.materials[-1]
+
+    @property
+    def enabled(self) -> bool:
+        return self.newest.enabled
+
+    @property
+    def was_rotated_elsewhere(self) -> bool:
+        """Whether there must be a newer version than those read: this one opens, and begins nothing any more."""
+        return self.spec.symmetric and self.newest.may_open and not self.newest.may_begin
+
+    def handles(self) -> list[int]:
+        """Of all its objects."""
+        return [material.handle for material in self.materials] + ([] if self.public is None else [self.public])
+
+
+def read_keys(session: Session, label: str | None = None) -> dict[str, TokenKey]:
+    """kmskit's keys on the token by id, oldest first; with `label` only those that have it."""
+    wanted = _ON_TOKEN if label is None else {**_ON_TOKEN, _A.LABEL: label.encode()}
+    publics = dict(_publics(session, wanted))
+    keys: dict[str, TokenKey] = {}
+    for kind, attributes in ((ObjectClass.SECRET_KEY, _SECRET), (ObjectClass.PRIVATE_KEY, _PRIVATE)):
+        for handle, values in _objects(session, kind, attributes, wanted):
+            if found := parse_id(values[_A.ID] or b""):
+                _add(session, keys, publics, handle, values, *found)
+    for key in keys.values():
+        key.materials.sort(key=lambda material: (material.position, material.version))
+    return dict(sorted(keys.items()))
+
+
+def stray_halves(session: Session) -> list[tuple[str, int]]:
+    """Id and handle of public halves whose private half is not there: what a process that was killed leaves."""
+    there = read_keys(session)
+    return [(key_id, handle) for key_id, (handle, _) in _publics(session, _ON_TOKEN) if key_id not in there]
+
+
+def renewed(session: Session, key: TokenKey) -> TokenKey:
+    """The key with its label and flags as they are now. CryptokiError if an object is gone."""
+    flags = _PRIVATE_FLAGS if key.spec.asymmetric else _SECRET_FLAGS
+    found = [_values(session, material.handle, flags) for material in key.materials]
+    materials = [
+        _material(material.handle, material.version, material.position, values)
+        for material, values in zip(key.materials, found, strict=True)
+    ]
+    return TokenKey(key.id, key.spec, key.usage, _label(found[-1]), key.generated, materials, key.public)
+
+
+def _values(session: Session, handle: int, attributes: tuple[Attribute, ...]) -> _Values:
+    return dict(zip(attributes, session.attributes(handle, attributes), strict=True))
+
+
+def _objects(
+    session: Session, kind: ObjectClass, attributes: tuple[Attribute, ...], wanted: Mapping[int, bytes]
+) -> Iterator[tuple[int, _Values]]:
+    for handle in session.find({**wanted, _A.CLASS: ulong(kind)}):
+        try:
+            yield handle, _values(session, handle, attributes)
+        except CryptokiError as error:
+            if error.code not in _GONE:  # Another program may have destroyed it just now.
+                raise
+
+
+def _publics(session: Session, wanted: Mapping[int, bytes]) -> Iterator[tuple[str, tuple[int, bool]]]:
+    """Key id -> handle, and whether it verifies."""
+    for handle, values in _objects(session, ObjectClass.PUBLIC_KEY, _PUBLIC, wanted):
+        if found := parse_id(values[_A.ID] or b""):
+            yield found[0], (handle, _flag(values[_A.VERIFY]))
+
+
+def _add(
+    session: Session,
+    keys: dict[str, TokenKey],
+    publics: Mapping[str, tuple[int, bool]],
+    handle: int,
+    values: _Values,
+    key_id: str,
+    version: int,
+    position: int,
+) -> None:
+    material = _material(handle, version, position, values)
+    if key_id in keys:
+        keys[key_id].materials.append(material)
+        return
+    public, verifies = publics.get(key_id, (None, False))
+    spec = _spec(session, handle, values)
+    if spec is None or (spec.asymmetric and public is None):
+        return
+    usage = KeyUsage.ENCRYPT_DECRYPT if spec.family == "RSA" and not verifies else spec.default_usage
+    generated = _flag(values[_A.NEVER_EXTRACTABLE])  # Always so of what is generated here, never of what is imported.
+    keys[key_id] = TokenKey(key_id, spec, usage, _label(values), generated, [material], public)
+
+
+def _material(handle: int, version: int, position: int, values: _Values) -> Material:
+    begins = _flag(values.get(_A.ENCRYPT)) or _flag(values[_A.SIGN])
+    return Material(handle, version, position, begins, _flag(values[_A.DECRYPT]))
+
+
+def _label(values: _Values) -> str:
+    return (values[_A.LABEL] or b"").decode(errors="replace")
+
+
+def _flag(value: bytes | None) -> bool:
+    return value not in (None, b"", FALSE)
+
+
+def _spec(session: Session, handle: int, values: _Values) -> Spec | None:
+    """The spec of an object; None if it is none of kmskit's."""
+    kind = _number(values[_A.KEY_TYPE])
+    if kind == KeyType.AES:
+        return _named("AES", _number(values[_A.VALUE_LEN]) * 8)
+    if kind == KeyType.GENERIC_SECRET:
+        return _named("HMAC", _number(values[_A.VALUE_LEN]) * 8)
+    if kind == KeyType.RSA:
+        (modulus,) = session.attributes(handle, (_A.MODULUS,))
+        return _named("RSA", int.from_bytes(modulus or b"").bit_length())
+    if kind in (KeyType.EC, KeyType.EC_EDWARDS):
+        (parameters,) = session.attributes(handle, (_A.EC_PARAMS,))
+        return curve_of(parameters or b"")
+    return None
+
+
+def _number(value: bytes | None) -> int:
+    return int.from_bytes(value or b"", sys.byteorder)
+
+
+def _named(family: str, bits: int) -> Spec | None:
+    return next((row for row in SPECS.values() if (row.family, row.bits) == (family, bits)), None)

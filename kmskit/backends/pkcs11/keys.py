@@ -1,0 +1,229 @@
+"""The keys of one token: found, remembered by their handles, switched, renamed and destroyed; each in a session."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TypeVar
+
+from pkcs11.constants import Attribute
+from pkcs11.exceptions import PKCS11Error
+
+from kmskit.algorithms import Spec
+from kmskit.backends.pkcs11 import faults, inventory, mechanisms
+from kmskit.backends.pkcs11.cryptoki import FALSE, TRUE, CryptokiError, Session
+from kmskit.backends.pkcs11.inventory import Material, TokenKey
+from kmskit.backends.pkcs11.publichalf import read_public
+from kmskit.backends.pkcs11.sessions import Sessions
+from kmskit.backends.publickey import PublicKey
+from kmskit.types import KeyUsage
+
+__all__ = ["TokenKeys"]
+
+_AWAY = 0x0E0  # CKR_TOKEN_NOT_PRESENT
+_GONE = (0x060, 0x082)  # CKR_KEY_HANDLE_INVALID, CKR_OBJECT_HANDLE_INVALID
+_UNCHANGEABLE = (0x010, 0x01B)  # CKR_ATTRIBUTE_READ_ONLY, CKR_ACTION_PROHIBITED
+_STRAY_AFTER = 86_400  # Seconds after which a public half without a private one is no key that is just being made.
+
+# What is switched of a key's newest version and of the older ones, which only open what they encrypted.
+_FLAGS = {
+    KeyUsage.ENCRYPT_DECRYPT: (Attribute.ENCRYPT, Attribute.DECRYPT),
+    KeyUsage.SIGN_VERIFY: (Attribute.SIGN,),
+    KeyUsage.GENERATE_VERIFY_MAC: (Attribute.SIGN, Attribute.VERIFY),
+}
+
+_Result = TypeVar("_Result")
+Maker = Callable[..., mechanisms.Handles]
+
+
+class TokenKeys:
+    """The keys of one token, as this process knows them. Changes are made under a lock of the caller's.
+
+    Attributes:
+        epoch: to which the handles belong.
+    """
+
+    def __init__(self, sessions: Sessions) -> None:
+        self._sessions = sessions
+        self._known: dict[str, TokenKey] = {}
+        self.epoch = 0
+
+    def run(self, work: Callable[[Session], _Result]) -> _Result:
+        """What `work` does with a session. If the session, the login or the token was lost, it is done once more.
+
+        Raises:
+            KmsError: what the module's error means.
+        """
+        for attempt in (1, 2):
+            session = self._sessions.acquire()
+            try:
+                result = work(session)
+            except PKCS11Error as error:
+                problem = error
+            except BaseException:
+                self._sessions.discard(session)
+                raise
+            else:
+                self._sessions.release(session)
+                return result
+            well = self._sessions.answers(session)
+            self._sessions.discard(session)
+            if well or attempt == 2:
+                break
+            self._sessions.renew(session.epoch)
+        raise faults.translate(problem)
+
+    # Finding
+
+    def scan(self) -> dict[str, TokenKey]:
+        """All keys that are on the token now, oldest first."""
+
+        def work(session: Session) -> tuple[int, dict[str, TokenKey]]:
+            keys = inventory.read_keys(session)
+            if not self._known.keys() <= keys.keys() and not self._sessions.answers(session):
+                raise CryptokiError(_AWAY)  # SoftHSM shows a token that is away as an empty one.
+            return session.epoch, keys
+
+        self.epoch, self._known = self.run(work)
+        return dict(self._known)
+
+    def find(self, key_id: str) -> TokenKey | None:
+        """A key as it is on the token now; None if it is not there."""
+        known = self._known.get(key_id)
+        if known is not None and (key := self._read_again(known)) and not key.was_rotated_elsewhere:
+            self._known[key_id] = key
+            return key
+        key = self.scan().get(key_id)
+        if key is None:
+            self._check_presence()
+        return key
+
+    def _read_again(self, known: TokenKey) -> TokenKey | None:
+        """A key's flags and label, by the handles of its objects; None if those are no longer good."""
+
+        def work(session: Session) -> TokenKey | None:
+            if session.epoch != self.epoch:
+                return None
+            try:
+                return inventory.renewed(session, known)
+            except CryptokiError as error:
+                if error.code in _GONE:
+                    return None
+                raise
+
+        return self.run(work)
+
+    def _check_presence(self) -> None:
+        """Make sure that the token is there, before a key is said not to be."""
+
+        def work(session: Session) -> None:
+            if not self._sessions.answers(session):
+                raise CryptokiError(_AWAY)
+
+        self.run(work)
+
+    def labelled(self, label: str) -> dict[str, TokenKey]:
+        """The keys that have a label, oldest first."""
+        return self.run(lambda session: inventory.read_keys(session, label))
+
+    def of_version(self, version: int) -> str | None:
+        """The id of the key that a version belongs to."""
+        found = _of_version(version, self._known) or _of_version(version, self.scan())
+        return None if found is None else found.id
+
+    def public(self, key: TokenKey) -> PublicKey | None:
+        """The public half of a key; None if it has none."""
+        if key.public is None:
+            return None
+        handle = key.public
+        return PublicKey(key.spec, self.run(lambda session: read_public(session, handle, key.spec)))
+
+    def forget(self, key_id: str | None = None) -> None:
+        """Read a key, or all of them, anew at the next use."""
+        if key_id is None:
+            self._known.clear()
+        else:
+            self._known.pop(key_id, None)
+
+    # Changing
+
+    def make(self, key_id: str, spec: Spec, usage: KeyUsage, label: str, maker: Maker, *material: bytes) -> TokenKey:
+        """A new key, by one of the functions of `mechanisms`."""
+        cka_id = inventory.pack_id(key_id, 0, 0)
+        handle, public = self.run(lambda session: maker(session, spec, usage, cka_id, label, *material))
+        opens = usage is KeyUsage.ENCRYPT_DECRYPT
+        first = Material(handle, inventory.first_version(key_id), 0, may_begin=True, may_open=opens)
+        return TokenKey(key_id, spec, usage, label, not material, [first], public)
+
+    def add_version(self, key: TokenKey, version: int) -> None:
+        """Make a new version, and let the older ones only open what they have encrypted."""
+        cka_id = inventory.pack_id(key.id, version, key.newest.position + 1)
+
+        def work(session: Session) -> None:
+            mechanisms.generate(session, key.spec, key.usage, cka_id, key.label)
+            for material in key.materials:
+                with _tolerated():
+                    session.set_attributes(material.handle, {Attribute.ENCRYPT: FALSE})
+
+        self.run(work)
+        self.forget(key.id)
+
+    def switch(self, key: TokenKey, on: bool) -> None:
+        """Let the versions of a key do what they are for, or nothing.
+
+        The newest version tells whether the key is enabled: it goes off first and on last, so that a key half switched
+        by a process that was killed counts as disabled, and switching it again completes it.
+        """
+        value = TRUE if on else FALSE
+
+        def work(session: Session) -> None:
+            for material in key.materials if on else reversed(key.materials):
+                flags = _FLAGS[key.usage]
+                if key.spec.asymmetric or material is not key.newest:
+                    flags = flags[-1:]
+                session.set_attributes(material.handle, dict.fromkeys(flags, value))
+
+        self.run(work)
+
+    def rename(self, key: TokenKey, label: str) -> None:
+        """Give a key's objects another label, where the token lets them be renamed."""
+
+        def work(session: Session) -> None:
+            for handle in key.handles():
+                with _tolerated():
+                    session.set_attributes(handle, {Attribute.LABEL: label.encode()})
+
+        self.run(work)
+
+    def destroy(self, key: TokenKey) -> None:
+        def work(session: Session) -> None:
+            for handle in key.handles():
+                with _tolerated(_GONE):
+                    session.destroy(handle)
+
+        self.run(work)
+        self.forget(key.id)
+
+    def sweep(self, now: float) -> None:
+        """Destroy public halves without a private one, once they are so old that nobody can be making the key."""
+
+        def work(session: Session) -> None:
+            for key_id, handle in inventory.stray_halves(session):
+                if now - inventory.created(key_id).timestamp() > _STRAY_AFTER:
+                    session.destroy(handle)
+
+        self.run(work)
+
+
+def _of_version(version: int, keys: dict[str, TokenKey]) -> TokenKey | None:
+    return next((key for key in keys.values() if any(part.version == version for part in key.materials)), None)
+
+
+@contextmanager
+def _tolerated(codes: tuple[int, ...] = _UNCHANGEABLE) -> Iterator[None]:
+    """Go on where the token refuses a change that is not essential."""
+    try:
+        yield
+    except CryptokiError as error:
+        if error.code not in codes:
+            raise

@@ -1,0 +1,310 @@
+"""The sessions of a login: opened when they are needed, one for each thread that is in a call, and shared by all Kms.
+
+An anchor session logs the process in and stays open; the others are opened without a PIN. When the login or a session
+is lost, because another part of the program has logged out, a token was pulled or a process has forked, everything is
+opened anew, and a new epoch begins: handles of objects, which belong to an epoch, are then looked up again.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from contextlib import suppress
+from time import monotonic, sleep
+from typing import Any
+
+from pkcs11.constants import TokenFlag
+from pkcs11.exceptions import PKCS11Error, SessionCount, TokenWriteProtected
+
+from kmskit.backends.pkcs11 import faults, pin
+from kmskit.backends.pkcs11.cryptoki import Session
+from kmskit.backends.pkcs11.location import Location
+from kmskit.backends.pkcs11.module import Module
+from kmskit.backends.pkcs11.pin import Pin, PinOption
+from kmskit.errors import AuthenticationError, ConfigurationError, KmsError, ServiceUnavailableError
+
+__all__ = ["Sessions"]
+
+_USER = 1  # CKU_USER
+_PATIENCE = 30.0
+_TRIES_WERE_WRONG = TokenFlag.USER_PIN_COUNT_LOW | TokenFlag.USER_PIN_FINAL_TRY | TokenFlag.USER_PIN_LOCKED
+
+
+class Sessions:
+    """All sessions with one token. `Sessions.open` gives it, `close` lets it go.
+
+    Attributes:
+        epoch: of the present login.
+        identity: what tells the token from all others in the module.
+        token: the token, as python-pkcs11 has it.
+    """
+
+    def __init__(self, module: Module, location: Location, token: Any) -> None:
+        self.module = module
+        self.epoch = 0
+        self.token = token
+        self._wanted = location.wanted
+        self.identity = _identity(token)
+        self._users = 0
+        self._generation = 0
+        self._pin: Pin | None = None
+        self._anchor: Any = None
+        self._free: deque[Session] = deque()
+        self._all: set[Session] = set()
+        self._resting: list[Session] = []
+        self._was_away = False
+        self._read_only = False
+
+    @classmethod
+    def open(cls, location: Location, option: PinOption, *, may_ask: bool) -> Sessions:
+        """The sessions with a token, logged in.
+
+        Args:
+            location: which token.
+            option: the PIN, or a function that gives it.
+            may_ask: whether someone may be asked for the PIN, if it stands nowhere.
+
+        Raises:
+            ConfigurationError: no such module or token, or no PIN.
+            AuthenticationError: the token refused the PIN. It is not tried again.
+        """
+        module = Module.open(location)
+        try:
+            with module.lock:
+                token = module.find(location.wanted)
+                known = module.sessions.get(_identity(token))
+            # Outside of the lock, because it may wait for someone to type.
+            login_required = TokenFlag.LOGIN_REQUIRED in token.flags
+            given = pin.find_pin(location, option, may_ask=may_ask and known is None) if login_required else None
+            with module.lock:
+                sessions = module.sessions.get(_identity(token)) or cls(module, location, token)
+                sessions._join(given)
+                module.sessions[sessions.identity] = sessions
+                sessions._users += 1
+        except BaseException:
+            module.close()
+            raise
+        return sessions
+
+    def _join(self, given: Pin | None) -> None:
+        """Log in; or, where another Kms has done it, see that this one has the same PIN."""
+        if not self._users:
+            self._pin = given
+            self._log_in()
+        elif given is not None and self._pin is not None and self._pin.accepted and not self._pin.equals(given):
+            raise AuthenticationError(
+                "the token is open in this process with another PIN; this one was not tried", hint="give the right PIN"
+            )
+        elif given is not None and self._pin is None:
+            self._pin = given
+
+    def close(self) -> None:
+        """One user less. The last one closes the sessions, which ends the login."""
+        with self.module.lock:
+            self._users -= 1
+            if self._users <= 0:
+                self._drop()
+                self._pin = None
+                self.module.sessions.pop(self.identity, None)
+        self.module.close()
+
+    # Use
+
+    def acquire(self) -> Session:
+        """A session that no other thread has. It goes back by `release`, or by `discard` after an unexpected error."""
+        if not self.module.cryptoki.locks:
+            self.module.lock.acquire()
+        try:
+            return self._free.pop()
+        except IndexError:
+            pass
+        try:
+            return self._open_another()
+        except BaseException:
+            if not self.module.cryptoki.locks:
+                self.module.lock.release()
+            raise
+
+    def release(self, session: Session) -> None:
+        if session.epoch == self.epoch:
+            self._free.append(session)
+        else:
+            self._forget(session)
+        if not self.module.cryptoki.locks:
+            self.module.lock.release()
+
+    def discard(self, session: Session) -> None:
+        """Close a session in which something went wrong: an operation may still be active in it."""
+        self._forget(session)
+        if not self.module.cryptoki.locks:
+            self.module.lock.release()
+
+    def _forget(self, session: Session) -> None:
+        if session.generation == self.module.generation:  # Else its number may be another session's by now.
+            self.module.cryptoki.close_session(session.handle)
+        self._all.discard(session)
+
+    def _open_another(self) -> Session:
+        end = monotonic() + _PATIENCE
+        while True:
+            with self.module.lock:
+                if self._users <= 0:
+                    raise ConfigurationError("this connection to the token is closed", hint="connect again")
+                self.module.follow_fork()
+                if self._anchor is None or self._generation != self.module.generation:
+                    self._begin_again()
+                try:
+                    session = Session(self.module.cryptoki, self._open_p11(), self.epoch, self._generation)
+                    self._all.add(session)
+                    return session
+                except SessionCount as error:
+                    if not self._all or monotonic() > end:
+                        raise faults.translate(error) from None
+                except PKCS11Error as error:
+                    raise faults.translate(error) from None
+            sleep(0.001)  # The token has no more sessions: wait for one that another thread gives back.
+            with suppress(IndexError):
+                return self._free.pop()
+
+    def _open_p11(self) -> Any:
+        if not self._read_only:
+            try:
+                return self.token.open(rw=True)
+            except TokenWriteProtected:
+                self._read_only = True
+        return self.token.open()
+
+    # Login
+
+    def _log_in(self, *, again: bool = False) -> None:
+        """Open the anchor and log in. Under the module's lock."""
+        try:
+            self.token = self.module.find(self._wanted)
+            if again and _identity(self.token) != self.identity:
+                raise ServiceUnavailableError("another token is in the place of this one", hint="connect again")
+            anchor = self._open_p11()
+            try:
+                if TokenFlag.LOGIN_REQUIRED in self.token.flags:
+                    self._send_pin(anchor.handle, again=again)
+            except BaseException:
+                self.module.cryptoki.close_session(anchor.handle)
+                raise
+        except PKCS11Error as error:
+            problem: KmsError = faults.translate(error)
+        except ConfigurationError as error:
+            if not again:
+                raise
+            problem = ServiceUnavailableError(
+                "the token is away", code=error.code, hint="the same call may succeed when it is back"
+            )
+        else:
+            self._anchor, self._generation = anchor, self.module.generation
+            self.epoch += 1
+            return
+        raise problem
+
+    def _send_pin(self, session: int, *, again: bool) -> None:
+        cryptoki, flags = self.module.cryptoki, self.token.flags
+        if self._pin is None and TokenFlag.PROTECTED_AUTHENTICATION_PATH in flags:
+            cryptoki.login(session, _USER, None)  # It is typed on the token itself.
+            return
+        if again and self._still_logged_in(session):
+            return
+        if self._pin is None or self._pin.value is None:
+            raise pin.missing()
+        if TokenFlag.USER_PIN_LOCKED in flags:
+            raise AuthenticationError(
+                "the token has locked the PIN", code="CKR_PIN_LOCKED", hint="its security officer can set a new one"
+            )
+        if again and (not self._pin.accepted or flags & _TRIES_WERE_WRONG):
+            raise AuthenticationError(
+                "the login to the token was lost, and the PIN is not sent again by itself, since it may be a wrong one",
+                hint="connect again with the right PIN",
+            )
+        try:
+            self._pin.accepted |= cryptoki.login(session, _USER, self._pin.value)
+        except PKCS11Error as error:
+            refusal = faults.translate(error)
+            if isinstance(refusal, AuthenticationError):
+                self._pin.forget()
+            raise refusal from None
+
+    def _still_logged_in(self, session: int) -> bool:
+        return self.module.cryptoki.answers(session, logged_in=True)
+
+    # Recovery
+
+    def answers(self, session: Session) -> bool:
+        """Whether a session is well: it is there, logged in where that is needed, and so is its token."""
+        needed = TokenFlag.LOGIN_REQUIRED in self.token.flags
+        if session.epoch != self.epoch or not self.module.cryptoki.answers(session.handle, logged_in=needed):
+            return False
+        try:
+            return _identity(self.token.slot.get_token()) == self.identity
+        except PKCS11Error:
+            self._was_away = True
+            return False
+
+    def renew(self, epoch: int) -> None:
+        """Begin a new epoch, unless another thread has done so since `epoch`.
+
+        Raises:
+            ServiceUnavailableError: the token is away.
+            AuthenticationError: the login was lost, and the PIN may not be sent again.
+        """
+        with self.module.lock:
+            if epoch == self.epoch:
+                self._begin_again()
+
+    def _begin_again(self) -> None:
+        if self._was_away:
+            # A module may have forgotten the objects of a token that was away, as SoftHSM does.
+            self._restart_module()
+        self._drop()
+        self._log_in(again=True)
+        self._was_away = False
+
+    def _restart_module(self) -> None:
+        """Initialise the module anew, if its other tokens can be brought to rest."""
+        tokens = list(self.module.sessions.values())
+        end = monotonic() + _PATIENCE
+        try:
+            while not all(sessions.rest() for sessions in tokens):
+                if monotonic() > end:
+                    return
+                sleep(0.001)
+            self.module.restart()
+        finally:
+            for sessions in tokens:
+                sessions.go_on(handles_are_good=sessions._generation == self.module.generation)
+
+    def _drop(self) -> None:
+        """Close what is free; what is in use is closed when it comes back."""
+        with suppress(IndexError):
+            while True:
+                self._forget(self._free.pop())
+        if self._anchor is not None and self._generation == self.module.generation:
+            self.module.cryptoki.close_session(self._anchor.handle)
+        self._anchor = None
+
+    # Rest: for forks, restarts and the end.
+
+    def rest(self) -> bool:
+        """Take the free sessions out of use; True once that is all of them. The module's lock keeps new ones away."""
+        with suppress(IndexError):
+            while True:
+                self._resting.append(self._free.pop())
+        return len(self._resting) == len(self._all)
+
+    def go_on(self, *, handles_are_good: bool) -> None:
+        """Put the sessions back into use; or forget them, after a restart and in a forked child."""
+        if handles_are_good:
+            self._free.extend(self._resting)
+        else:
+            self._all.clear()
+            self._anchor = None
+        self._resting.clear()
+
+
+def _identity(token: Any) -> bytes:
+    """What tells a token from all others in a module. Serial numbers alone do not: NSS gives all of its tokens one."""
+    return b"|".join((token.manufacturer_id.encode(), token.model.encode(), token.serial, token.label.encode()))
