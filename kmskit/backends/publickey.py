@@ -29,11 +29,17 @@ class PublicKey:
     def __init__(self, spec: Spec, public_key: Any) -> None:
         self._spec = spec
         self.public_key: Any = public_key
+        self._modulus: int | None = public_key.public_numbers().n if spec.family == "RSA" else None
 
     def has_size(self, value: Buffer) -> bool:
-        """Whether an RSA ciphertext or signature is as long as the modulus. RFC 8017 (7.1.2 and 8.1.2) demands it, and
-        OpenSSL also takes a shorter one, whose leading zeros someone has cut off."""
-        return self._spec.family != "RSA" or len(value) == self._spec.bits // 8
+        """Whether an RSA ciphertext or signature is as long as the modulus, and a smaller number than it.
+
+        RFC 8017 (7.1.2, 8.1.2 and 5.2) demands both. OpenSSL also takes a shorter one, whose leading zeros someone has
+        cut off; and what a PKCS#11 module says of a number that is too large is not always that the data is wrong.
+        """
+        if self._modulus is None:
+            return True
+        return len(value) == self._spec.bits // 8 and int.from_bytes(value) < self._modulus
 
     def encrypt(self, plaintext: Buffer, context: Context, algorithm: Algorithm | None) -> bytes:
         """The context is None or empty: RSA-OAEP has no place for one, and `Key` has refused others."""

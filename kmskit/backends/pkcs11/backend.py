@@ -11,12 +11,11 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from itertools import count
 from pathlib import Path
 from time import monotonic
-from types import MappingProxyType
-from typing import Any, ClassVar, NoReturn, Self, TypeVar
+from typing import Any, ClassVar, Self, TypeVar
 
 import platformdirs
 from pkcs11.exceptions import PKCS11Error
@@ -26,18 +25,17 @@ from kmskit.algorithms import SPECS, Algorithm, Spec, choose
 from kmskit.backend import Backend, Context, NewKey, Support
 from kmskit.backends.pkcs11 import faults, inventory, mechanisms, ready
 from kmskit.backends.pkcs11.cryptoki import CryptokiError, Session, VerdictError
-from kmskit.backends.pkcs11.inventory import TokenKey
-from kmskit.backends.pkcs11.keys import TokenKeys
+from kmskit.backends.pkcs11.keys import Maker, TokenKeys
 from kmskit.backends.pkcs11.location import Location, of_key
-from kmskit.backends.pkcs11.notes import Note, Notes
+from kmskit.backends.pkcs11.notes import Notes
 from kmskit.backends.pkcs11.pin import PinOption
 from kmskit.backends.pkcs11.ready import ReadyKey
+from kmskit.backends.pkcs11.records import Records
 from kmskit.backends.pkcs11.sessions import Sessions
 from kmskit.backends.publickey import PublicKey
-from kmskit.ciphertext import MAX_PLAINTEXT, OVERHEAD, parse, version_name
+from kmskit.ciphertext import MAX_PLAINTEXT, OVERHEAD, parse
 from kmskit.context import canonical
-from kmskit.errors import ConfigurationError, KmsError, UnsupportedError
-from kmskit.names import is_key_id
+from kmskit.errors import KmsError, UnsupportedError
 from kmskit.types import (
     Buffer,
     KeyFilter,
@@ -46,7 +44,6 @@ from kmskit.types import (
     KeyState,
     KeyUsage,
     Operation,
-    Origin,
     Protection,
     Signature,
 )
@@ -74,7 +71,7 @@ class Pkcs11Backend(Backend):
         self.uri = str(uri)
         self._sessions = sessions
         self._keys = TokenKeys(sessions)
-        self._notes = notes
+        self._records = Records(self._keys, notes)
         self._offer = mechanisms.Offer(sessions.token)
         self._fresh_seconds = fresh_seconds
         self._fresh_until = 0.0
@@ -132,11 +129,11 @@ class Pkcs11Backend(Backend):
         return str(replace(uri, attributes={**uri.attributes, "id": identity}))
 
     def close(self) -> None:
-        with self._notes.lock:
+        with self._records.lock:
             if not self._closed:
                 self._closed = True
                 self._forget()
-                self._notes.close()
+                self._records.close()
                 self._sessions.close()
 
     # What is there
@@ -147,235 +144,75 @@ class Pkcs11Backend(Backend):
     def describe(self, id_or_alias: str, /) -> KeyInfo:
         self.calls += 1
         self._renew()
-        with self._notes.lock:
-            key = self._resolve(id_or_alias)
-            return self._info(key, self._notes.get(key.id))
+        return self._records.find(id_or_alias)
 
     def keys(self, wanted: KeyFilter, /) -> Iterator[KeyInfo]:
         self.calls += 1
         self._renew()
-        notes = self._notes.all()
-        with self._notes.lock:
-            keys = self._keys.scan()
-        for key in keys.values():
-            info = self._info(key, notes.get(key.id))
-            if wanted.matches(info):
-                yield info
+        return self._records.matching(wanted)
 
     def key_of_version(self, version: str, /) -> str | None:
         self.calls += 1
-        with self._notes.lock:
-            return self._keys.of_version(int(version, 16)) if _VERSION.fullmatch(version) else None
-
-    def _resolve(self, name: str) -> TokenKey:
-        """The key with an id or alias: as it is noted here, else as its label says."""
-        holder = self._notes.holder(name)
-        for key_id in filter(None, (holder, name.lower() if is_key_id(name) else None)):
-            if key := self._keys.find(key_id):
-                return key
-        if name and not any("\ud800" <= character <= "\udfff" for character in name):
-            for key in self._keys.labelled(name).values():
-                if self._notes.get(key.id) is None:
-                    return key
-        raise refusals.key_not_found(name)
-
-    def _info(self, key: TokenKey, note: Note | None) -> KeyInfo:
-        note = note or self._first_note(key)
-        state = KeyState.ENABLED
-        if not key.enabled:
-            state = KeyState.DISABLED if note.deletion_date is None else KeyState.PENDING_DELETION
-        pending = state is KeyState.PENDING_DELETION
-        return KeyInfo(
-            id=key.id,
-            spec=key.spec.name,
-            usage=key.usage,
-            state=state,
-            versions=tuple(version_name(material.version) for material in key.materials),
-            primary_version=version_name(key.newest.version),
-            created=inventory.created(key.id),
-            aliases=note.aliases,
-            description=note.description,
-            tags=MappingProxyType(dict(note.tags)),
-            protection=Protection.HSM,
-            origin=Origin.GENERATED if key.generated else Origin.IMPORTED,
-            rotation_period=None if note.rotation_seconds is None else timedelta(seconds=note.rotation_seconds),
-            next_rotation=_moment(note.next_rotation),
-            deletion_date=_moment(note.deletion_date) if pending else None,
-        )
-
-    def _first_note(self, key: TokenKey) -> Note:
-        """What is known of a key that was never noted here: its label is its alias, unless another key has that."""
-        free = key.label and self._notes.holder(key.label) in (None, key.id)
-        return Note(aliases=(key.label,) if free else ())
+        return self._records.key_of_version(int(version, 16)) if _VERSION.fullmatch(version) else None
 
     # Lifecycle
 
     def create(self, new: NewKey, /) -> KeyInfo:
-        return self._make(new, mechanisms.generate)
+        return self._insert(new, mechanisms.generate)
 
     def import_key(self, new: NewKey, material: bytes, /) -> KeyInfo:
-        return self._make(new, mechanisms.import_material, material)
+        return self._insert(new, mechanisms.import_material, material)
 
-    def _make(self, new: NewKey, maker: Callable[..., mechanisms.Handles], *material: bytes) -> KeyInfo:
+    def _insert(self, new: NewKey, maker: Maker, *material: bytes) -> KeyInfo:
         self.calls += 1
-        spec = SPECS[new.spec]
         if new.protection is Protection.SOFTWARE:
             raise UnsupportedError("a token's keys are protected by the token", hint="the software backend has others")
         if new.exportable:
             raise UnsupportedError(
                 "a token's keys are never exportable", hint="the software backend makes exportable keys"
             )
+        spec = SPECS[new.spec]
         if not self._offer.algorithms(spec, new.usage):
-            (first, *_) = spec.algorithms[new.usage]
-            self._require(spec, choose(spec, new.usage, first))
-        if new.alias is not None:
-            with self._notes.change():  # A first look, before an expensive key is made; and the notes can be written.
-                self._check_alias(new.alias)
-        key_id = inventory.new_key_id(self._notes.now())
-        key = self._keys.make(key_id, spec, new.usage, new.alias or "", maker, *material)
-        note = Note(aliases=() if new.alias is None else (new.alias,), description=new.description, tags=dict(new.tags))
-        try:
-            with self._notes.change():
-                if new.alias is not None:
-                    self._check_alias(new.alias, key_id)
-                self._notes.put(key_id, note)
-        except BaseException:
-            self._keys.destroy(key)
-            raise
-        return self._info(key, note)
-
-    def _check_alias(self, alias: str, own_id: str = "~") -> None:
-        """AlreadyExistsError if another key has the alias: as noted here, or on the token.
-
-        Two machines may make keys of one alias at the same time; each looks again afterwards, and the older key stays.
-        """
-        holder = self._notes.holder(alias)
-        if holder not in (None, own_id):
-            if self._keys.find(str(holder)):
-                raise refusals.alias_taken(alias)
-            self._notes.drop(str(holder))  # It was destroyed elsewhere.
-        for key_id in self._keys.labelled(alias):
-            if key_id < own_id and self._notes.get(key_id) is None:
-                raise refusals.alias_taken(alias)
+            self._require(spec, choose(spec, new.usage, None))
+        return self._records.insert(new, maker, *material)
 
     def rotate(self, key_id: str, /) -> KeyInfo:
-        return self._change(key_id, self._rotated)
-
-    def _rotated(self, key: TokenKey, note: Note) -> Note:
-        refusals.require_state(self._info(key, note).state, KeyState.ENABLED)
-        self._keys.add_version(key, int.from_bytes(os.urandom(4)))
-        if note.rotation_seconds is None:
-            return note
-        return replace(note, next_rotation=self._notes.now() + note.rotation_seconds)
+        return self._change(self._records.rotate, key_id)
 
     def set_rotation(self, key_id: str, period: timedelta | None, /) -> KeyInfo:
-        def changed(key: TokenKey, note: Note) -> Note:
-            seconds = None if period is None else period.total_seconds()
-            due = None if seconds is None else self._notes.now() + seconds
-            return replace(note, rotation_seconds=seconds, next_rotation=due)
-
-        return self._change(key_id, changed)
+        return self._change(self._records.set_rotation, key_id, period)
 
     def enable(self, key_id: str, /) -> KeyInfo:
-        return self._change(key_id, lambda key, note: self._switched(key, note, True))
+        return self._change(self._records.set_state, key_id, KeyState.ENABLED)
 
     def disable(self, key_id: str, /) -> KeyInfo:
-        return self._change(key_id, lambda key, note: self._switched(key, note, False))
-
-    def _switched(self, key: TokenKey, note: Note, on: bool) -> Note:
-        refusals.require_state(self._info(key, note).state, KeyState.ENABLED, KeyState.DISABLED)
-        self._keys.switch(key, on)
-        return note
+        return self._change(self._records.set_state, key_id, KeyState.DISABLED)
 
     def schedule_deletion(self, key_id: str, days: int, /) -> KeyInfo:
-        def changed(key: TokenKey, note: Note) -> Note:
-            refusals.require_state(self._info(key, note).state, KeyState.ENABLED, KeyState.DISABLED)
-            due = self._notes.now() + timedelta(days=days).total_seconds()
-            self._keys.switch(key, False)
-            return replace(note, deletion_date=due, was_enabled=key.enabled)
-
-        return self._change(key_id, changed)
+        return self._change(self._records.schedule_deletion, key_id, days)
 
     def cancel_deletion(self, key_id: str, /) -> KeyInfo:
-        def changed(key: TokenKey, note: Note) -> Note:
-            refusals.require_state(self._info(key, note).state, KeyState.PENDING_DELETION)
-            if note.was_enabled:
-                self._keys.switch(key, True)
-            return replace(note, deletion_date=None)
-
-        return self._change(key_id, changed)
+        return self._change(self._records.cancel_deletion, key_id)
 
     def add_alias(self, key_id: str, alias: str, /) -> KeyInfo:
-        def changed(key: TokenKey, note: Note) -> Note:
-            if alias in note.aliases:
-                return note
-            self._check_alias(alias, key.id)
-            return self._named(key, replace(note, aliases=(*note.aliases, alias)))
-
-        return self._change(key_id, changed)
+        return self._change(self._records.add_alias, key_id, alias)
 
     def remove_alias(self, key_id: str, alias: str, /) -> KeyInfo:
-        def changed(key: TokenKey, note: Note) -> Note:
-            if alias not in note.aliases:
-                raise refusals.no_such_alias(alias)
-            return self._named(key, replace(note, aliases=tuple(name for name in note.aliases if name != alias)))
-
-        return self._change(key_id, changed)
-
-    def _named(self, key: TokenKey, note: Note) -> Note:
-        """Make the first alias the label of the key's objects."""
-        label = note.aliases[0] if note.aliases else ""
-        if label != key.label:
-            self._keys.rename(key, label)
-        return note
+        return self._change(self._records.remove_alias, key_id, alias)
 
     def update(self, key_id: str, description: str | None, tags: Mapping[str, str] | None, /) -> KeyInfo:
-        def changed(key: TokenKey, note: Note) -> Note:
-            if description is not None:
-                note = replace(note, description=description)
-            return note if tags is None else replace(note, tags=dict(tags))
-
-        return self._change(key_id, changed)
-
-    def _change(self, key_id: str, work: Callable[[TokenKey, Note], Note]) -> KeyInfo:
-        """One change of a key, on the token and in its note, which no other process of this machine gets between."""
-        self.calls += 1
-        with self._notes.change():
-            key = self._keys.find(key_id) or self._gone(key_id)
-            note = self._notes.get(key_id) or self._first_note(key)
-            if key.enabled and note.deletion_date is not None:
-                note = replace(note, deletion_date=None)  # Someone has enabled it on the token.
-            try:
-                note = work(key, note)
-            finally:
-                self._forget()
-            self._notes.put(key_id, note)
-            return self._info(self._keys.find(key_id) or self._gone(key_id), note)
+        return self._change(self._records.update, key_id, description, tags)
 
     def purge(self) -> list[str]:
-        """Destroy what is due and still disabled on the token; and public halves that a killed process left."""
+        return self._change(self._records.purge)
+
+    def _change(self, work: Callable[..., _Result], *arguments: Any) -> _Result:
         self.calls += 1
-        purged = []
-        with self._notes.change():
-            if self._notes.now() < self._notes.last_time():
-                raise ConfigurationError(
-                    "the clock runs behind the last time that was noted for this token; nothing was destroyed",
-                    hint="set the clock right, then purge",
-                )
-            self._keys.forget()
-            for key_id in self._notes.due_deletions():
-                key, note = self._keys.find(key_id), self._notes.get(key_id)
-                if key is None or note is None:
-                    self._notes.drop(key_id)
-                elif any(material.enabled for material in key.materials):
-                    self._notes.put(key_id, replace(note, deletion_date=None))  # Someone has enabled it on the token.
-                else:
-                    self._keys.destroy(key)
-                    self._notes.drop(key_id)
-                    purged.append(key_id)
-            self._keys.sweep(self._notes.now())
-        self._forget()
-        return purged
+        with self._records.lock:
+            try:
+                return work(*arguments)
+            finally:
+                self._forget()
 
     # Use
 
@@ -414,8 +251,7 @@ class Pkcs11Backend(Backend):
 
     def _with_version(self, key: ReadyKey, head: bytes) -> ReadyKey:
         """The key read anew, since another process may have made the version that a ciphertext names."""
-        self._keys.forget()
-        self._ready.pop(key.id, None)
+        self._records.forget()
         key = self._load(key.id)
         if head not in key.handles:
             raise refusals.of_another_version()
@@ -469,11 +305,8 @@ class Pkcs11Backend(Backend):
 
     def _load(self, key_id: str) -> ReadyKey:
         """Make a key ready. Under the lock, so that what was read before a change is not kept after it."""
-        with self._notes.lock:
-            key = self._keys.find(key_id) or self._gone(key_id)
-            info = self._info(key, self._notes.get(key_id))
-            if info.state is not KeyState.ENABLED:
-                raise refusals.unusable(info.state)
+        with self._records.lock:
+            key = self._records.usable(key_id)
             uses = self._uses[key.newest.version]
             made = ReadyKey(key_id, key.spec, self._keys.epoch, self._keys.public(key), monotonic(), uses)
             made.take(key)
@@ -482,14 +315,10 @@ class Pkcs11Backend(Backend):
             self._ready[key_id] = made
         return made
 
-    def _gone(self, key_id: str) -> NoReturn:
-        raise refusals.key_not_found(key_id)
-
     def _checked(self, key: ReadyKey) -> ReadyKey:
         """The key, whose state the token was asked for within the last second."""
         if monotonic() - key.checked <= self._fresh_seconds:
             return key
-        self._ready.pop(key.id, None)
         return self._load(key.id)
 
     def _public(self, key: ReadyKey, algorithm: Algorithm | None = None) -> PublicKey:
@@ -525,22 +354,17 @@ class Pkcs11Backend(Backend):
                     self._sessions.release(session)
                     return result
                 self._recover(session, key, problem)
-            key = self._load_anew(key)
+            # KeyStateError or KeyNotFoundError, if that is why the token refused.
+            key = self._load(key.id)
         raise faults.translate(problem)
-
-    def _load_anew(self, key: ReadyKey) -> ReadyKey:
-        """Read the key again; KeyStateError or KeyNotFoundError if that is what the token refused it for."""
-        self._ready.pop(key.id, None)
-        return self._load(key.id)
 
     def _recover(self, session: Session, key: ReadyKey, problem: CryptokiError) -> None:
         """Judge a decryption that failed; else see that sessions and login are well before it is tried again."""
         well = self._sessions.answers(session)
         self._sessions.discard(session)
         if isinstance(problem, VerdictError) and well:
-            with self._notes.lock:
-                if self._keys.find(key.id):
-                    raise refusals.unopened()
+            self._records.find(key.id)  # KeyNotFoundError, if the key itself is gone.
+            raise refusals.unopened()
         if not well:
             self._sessions.renew(session.epoch)
 
@@ -548,37 +372,20 @@ class Pkcs11Backend(Backend):
 
     def _renew(self) -> None:
         """See what other processes have noted, and carry out the rotations that are due."""
-        with self._notes.lock:
-            if self._notes.changed_elsewhere():
+        with self._records.lock:
+            if self._records.changed_elsewhere():
                 self._forget()
-                self._keys.forget()
-            if self._notes.now() >= self._next_rotation:
-                for key_id in self._notes.due_rotations():
-                    with suppress(KmsError):  # A token that cannot do it now is no reason to refuse another use.
-                        self._rotate_if_due(key_id)
-                self._next_rotation = self._notes.next_rotation()
+            if self._records.now() >= self._next_rotation:
+                with suppress(KmsError):  # A token that cannot do it now is no reason to refuse another use.
+                    self._records.rotate_due()
+                self._forget()
+                self._next_rotation = self._records.next_rotation()
             self._fresh_until = monotonic() + self._fresh_seconds
-
-    def _rotate_if_due(self, key_id: str) -> None:
-        with self._notes.change():
-            key, note = self._keys.find(key_id), self._notes.get(key_id)
-            if key is None:
-                self._notes.drop(key_id)
-            elif note and note.next_rotation is not None and note.next_rotation <= self._notes.now():
-                if key.enabled:
-                    self._notes.put(key_id, self._rotated(key, note))
-                else:
-                    self._notes.wait_for_change(key_id)
-        self._forget()
 
     def _forget(self) -> None:
         """Make keys ready anew, after a change by anyone."""
         self._ready.clear()
         self._next_rotation = 0.0
-
-
-def _moment(seconds: float | None) -> datetime | None:
-    return None if seconds is None else datetime.fromtimestamp(seconds, UTC)
 
 
 def _notes_file(location: Location, identity: bytes) -> Path:

@@ -104,7 +104,8 @@ class Cryptoki:
     """A loaded module.
 
     Attributes:
-        locks: whether it may be called from several threads at once.
+        locks: whether it may be called from several threads at once. Not so if it cannot lock, or if someone else has
+            initialised it, who may not have told it to.
     """
 
     locks: bool = True
@@ -141,6 +142,7 @@ class Cryptoki:
         Returns:
             False if it was initialised already, by someone else in this process.
         """
+        self.locks = True
         initialize = self.function("Initialize", c_void_p)
         arguments = _InitializeArgs(flags=_OS_LOCKING_OK, reserved=reserved)
         code = initialize(addressof(arguments))
@@ -149,6 +151,7 @@ class Cryptoki:
             arguments.flags = 0
             code = initialize(addressof(arguments) if reserved is not None else None)
         if code == _ALREADY_INITIALIZED:
+            self.locks = False
             return False
         _check(code)
         return True

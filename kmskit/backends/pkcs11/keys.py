@@ -18,7 +18,7 @@ from kmskit.backends.pkcs11.sessions import Sessions
 from kmskit.backends.publickey import PublicKey
 from kmskit.types import KeyUsage
 
-__all__ = ["TokenKeys"]
+__all__ = ["Maker", "TokenKeys"]
 
 _AWAY = 0x0E0  # CKR_TOKEN_NOT_PRESENT
 _GONE = (0x060, 0x082)  # CKR_KEY_HANDLE_INVALID, CKR_OBJECT_HANDLE_INVALID
@@ -54,6 +54,10 @@ class TokenKeys:
         Raises:
             KmsError: what the module's error means.
         """
+        with self._sessions.module.objects:
+            return self._run(work)
+
+    def _run(self, work: Callable[[Session], _Result]) -> _Result:
         for attempt in (1, 2):
             session = self._sessions.acquire()
             try:

@@ -61,6 +61,8 @@ class Module:
 
     Attributes:
         lock: held while the module is initialised or sessions are opened. Whoever has a session does not wait for it.
+        objects: held while objects are made, changed, looked for or read. SoftHSM locks its structures, and still fails
+            now and then when one thread makes an object while another one looks for some. Taken before `lock`.
         cryptoki: its functions by ctypes.
         sessions: the logins in it, by token.
         generation: how often it was initialised. Handles of an earlier generation mean nothing, or something else.
@@ -72,6 +74,7 @@ class Module:
         self._key = key
         self._path, self._configuration, self._reserved = key
         self.lock = RLock()
+        self.objects = RLock()
         self.sessions: dict[bytes, Sessions] = {}
         self.generation = 0
         self._users = 0
@@ -213,6 +216,7 @@ class Module:
         return True
 
     def before_fork(self) -> None:
+        self.objects.acquire()
         self.lock.acquire()
         self._rest(float("inf"))
 
@@ -220,6 +224,7 @@ class Module:
         for sessions in self.sessions.values():
             sessions.go_on(handles_are_good=not in_child)
         self.lock.release()
+        self.objects.release()
 
     def at_exit(self) -> None:
         """Finalise the module before the interpreter and OpenSSL go, if no thread is left in a call."""

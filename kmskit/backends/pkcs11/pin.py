@@ -63,7 +63,7 @@ def find_pin(location: Location, option: PinOption, *, may_ask: bool) -> Pin | N
     if value is None and location.names_a_token():
         value = os.environ.get(_VARIABLE) or None
     if value is None and may_ask and _can_ask():
-        value = getpass(f"PIN of the token {dict(location.wanted).get('token', '')}: ".replace(" : ", ": "))
+        value = _ask(f"PIN of the token {dict(location.wanted).get('token', '')}: ".replace(" : ", ": "))
     if value is None:
         return None
     if not isinstance(value, str):
@@ -81,4 +81,12 @@ def missing() -> ConfigurationError:
 
 def _can_ask() -> bool:
     """Whether someone would see the question: at a terminal, or in Jupyter, whose kernel passes it on."""
-    return "ipykernel" in sys.modules or (sys.stdin is not None and sys.stdin.isatty() and sys.stderr.isatty())
+    shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
+    return hasattr(shell, "kernel") or (sys.stdin is not None and sys.stdin.isatty() and sys.stderr.isatty())
+
+
+def _ask(question: str) -> str | None:
+    try:
+        return getpass(question)
+    except (EOFError, NotImplementedError):  # A kernel that runs a notebook by itself has nobody to pass it to.
+        return None

@@ -1,12 +1,14 @@
-"""PKCS#11 modules in the places where distributions put them. Nothing is loaded."""
+"""Where things lie: modules, where distributions put them; SoftHSM's tokens; the PIN of a token. Nothing is loaded."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterator
 from glob import glob
+from pathlib import Path
+from urllib.parse import quote
 
-__all__ = ["NEED_MORE", "find_modules", "searched"]
+__all__ = ["NEED_MORE", "find_modules", "pin_file", "searched", "softhsm_configuration", "token_folder"]
 
 _MODULES = {
     "libsofthsm2.so": "SoftHSM",
@@ -44,3 +46,28 @@ def searched() -> str:
     """Which files are looked for, and where, for an error that says so."""
     folders = ", ".join(f"/{folder}" for folder in _LIBRARY_FOLDERS)
     return f"{', '.join(_MODULES)} in {folders} and in their folders {', '.join(filter(None, _MODULE_FOLDERS))}"
+
+
+def softhsm_configuration() -> str:
+    """The file that SoftHSM reads unless a URI names another."""
+    own, shared = os.path.expanduser("~/.config/softhsm2/softhsm2.conf"), "/etc/softhsm/softhsm2.conf"
+    return os.environ.get("SOFTHSM2_CONF") or (own if os.path.exists(own) else shared)
+
+
+def token_folder(configuration: str | os.PathLike[str]) -> str | None:
+    """The folder with the tokens that a configuration names, read as SoftHSM reads it; None if it names none.
+
+    Raises:
+        OSError: the file cannot be read.
+    """
+    folder = None
+    for line in Path(configuration).read_text(errors="surrogateescape").splitlines():
+        name, *values = line.partition("#")[0].split("=")
+        if name.strip() == "directories.tokendir" and values:
+            folder = values[0].strip()
+    return folder
+
+
+def pin_file(folder: Path, label: str) -> Path:
+    """The file with the PIN of a token that kmskit made in a folder."""
+    return folder / f"{quote(label, safe='')}.pin"

@@ -209,8 +209,12 @@ class Sessions:
             return
         if again and self._still_logged_in(session):
             return
-        if self._pin is None or self._pin.value is None:
+        if self._pin is None:
             raise pin.missing()
+        if self._pin.value is None:
+            raise AuthenticationError(
+                "the token has refused the PIN, which is not sent again", hint="connect again with the right PIN"
+            )
         if TokenFlag.USER_PIN_LOCKED in flags:
             raise AuthenticationError(
                 "the token has locked the PIN", code="CKR_PIN_LOCKED", hint="its security officer can set a new one"
@@ -235,14 +239,14 @@ class Sessions:
 
     def answers(self, session: Session) -> bool:
         """Whether a session is well: it is there, logged in where that is needed, and so is its token."""
-        needed = TokenFlag.LOGIN_REQUIRED in self.token.flags
-        if session.epoch != self.epoch or not self.module.cryptoki.answers(session.handle, logged_in=needed):
-            return False
         try:
-            return _identity(self.token.slot.get_token()) == self.identity
+            if _identity(self.token.slot.get_token()) != self.identity:
+                return False
         except PKCS11Error:
             self._was_away = True
             return False
+        needed = TokenFlag.LOGIN_REQUIRED in self.token.flags
+        return session.epoch == self.epoch and self.module.cryptoki.answers(session.handle, logged_in=needed)
 
     def renew(self, epoch: int) -> None:
         """Begin a new epoch, unless another thread has done so since `epoch`.
@@ -257,7 +261,8 @@ class Sessions:
 
     def _begin_again(self) -> None:
         if self._was_away:
-            # A module may have forgotten the objects of a token that was away, as SoftHSM does.
+            # SoftHSM forgets the objects of a token that was away, and another part of the program may have finalised
+            # the module.
             self._restart_module()
         self._drop()
         self._log_in(again=True)

@@ -1,23 +1,65 @@
-"""Tokens and modules from the outside: what is in the slots, and how a token is made."""
+"""Tokens and modules from the outside: what is in the slots, what it can do, and how a token is made."""
 
 from __future__ import annotations
 
+import hashlib
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from ctypes import Structure, addressof, c_char, c_ubyte, c_ulong, c_void_p
+from pathlib import Path
 from typing import Any
 
+import platformdirs
 from pkcs11.constants import TokenFlag
 from pkcs11.exceptions import PKCS11Error
 
 from kmskit.backends.pkcs11 import faults
 from kmskit.backends.pkcs11.location import Location
 from kmskit.backends.pkcs11.module import Module
-from kmskit.errors import AlreadyExistsError, KmsError, ServiceUnavailableError
+from kmskit.errors import AlreadyExistsError, ConfigurationError, KmsError, ServiceUnavailableError
 
-__all__ = ["find", "initialise", "opened", "set_pin"]
+__all__ = [
+    "TRIES_WERE_WRONG",
+    "check_label",
+    "find",
+    "identity",
+    "initialise",
+    "mechanisms",
+    "notes_file",
+    "of_path",
+    "opened",
+    "present",
+    "set_pin",
+    "version",
+]
 
 _SO = 0  # CKU_SO
 _LONGEST_LABEL = 32
+TRIES_WERE_WRONG = TokenFlag.USER_PIN_COUNT_LOW | TokenFlag.USER_PIN_FINAL_TRY | TokenFlag.USER_PIN_LOCKED
+"""Flags of a token that was sent a wrong PIN since it was last sent the right one."""
+
+
+class _MechanismInfo(Structure):
+    _fields_ = (("least", c_ulong), ("most", c_ulong), ("flags", c_ulong))
+
+
+class _Info(Structure):
+    _fields_ = (
+        ("cryptoki_version", c_ubyte * 2),
+        ("manufacturer", c_char * 32),
+        ("flags", c_ulong),
+        ("description", c_char * 32),
+        ("version", c_ubyte * 2),
+    )
+
+
+def of_path(module: str | os.PathLike[str]) -> Location:
+    """The location of all tokens of a module; ConfigurationError if there is no such file."""
+    path = os.path.abspath(module)
+    if not os.path.isfile(path):
+        raise ConfigurationError(f"there is no module {path}", hint="kmskit token modules lists the modules there are")
+    return Location(os.path.realpath(path), None, None, (), None)
 
 
 @contextmanager
@@ -42,9 +84,76 @@ def _translated() -> Iterator[None]:
     raise problem
 
 
+# What is there
+
+
+def present(slot: Any) -> Any:
+    """The token in a slot, as python-pkcs11 has it, initialised or not; None if the slot is empty."""
+    try:
+        return slot.get_token()
+    except PKCS11Error:
+        return None
+
+
 def find(module: Module, label: str) -> Any:
     """The token with a label, as python-pkcs11 has it; None if there is none."""
     return next((token for token in module.tokens() if token.label == label), None)
+
+
+def version(module: Module) -> str:
+    """The version of a module, as it tells it."""
+    info = _Info()
+    with module.lock:
+        if code := module.cryptoki.function("GetInfo", c_void_p)(addressof(info)):
+            raise PKCS11Error(f"0x{code:x}")
+    return f"{info.version[0]}.{info.version[1]}"
+
+
+def mechanisms(module: Module, slot: Any) -> Iterator[tuple[int, int, int, int]]:
+    """Number, least and greatest key size and flags of each mechanism of a slot.
+
+    SoftHSM only sets bits in what it is given, so it is given zeros; python-pkcs11 gives it what lies there.
+    """
+    describe = module.cryptoki.function("GetMechanismInfo", c_ulong, c_ulong, c_void_p)
+    with module.lock:
+        for number in sorted(map(int, slot.get_mechanisms())):
+            info = _MechanismInfo()
+            if not describe(slot.slot_id, number, addressof(info)):
+                yield number, info.least, info.most, info.flags
+
+
+def identity(token: Any) -> bytes:
+    """What tells a token from all others in a module. Serial numbers alone do not: NSS gives all of its tokens one."""
+    return b"|".join((token.manufacturer_id.encode(), token.model.encode(), token.serial, token.label.encode()))
+
+
+def notes_file(location: Location, identity: bytes) -> Path:
+    """Where the backend keeps its notes on a token: beside a configuration of the user's own; else in the user's data
+    folder."""
+    name = hashlib.sha256(identity + (location.reserved or "").encode()).hexdigest()[:32] + ".db"
+    if location.configuration is not None:
+        return Path(location.configuration).parent / f"notes-{name}"
+    return platformdirs.user_data_path("kmskit") / "tokens" / name
+
+
+# Making one
+
+
+def check_label(label: str) -> None:
+    """Refuse a label that a token cannot have, or would not give back: it is 32 bytes, filled up with blanks.
+
+    Raises:
+        TypeError: it is no text.
+        ValueError: it is empty, too long, or ends in white space.
+    """
+    if not isinstance(label, str):
+        raise TypeError(f"label: text expected, not {type(label).__name__}")
+    if not 0 < len(label.encode(errors="replace")) <= _LONGEST_LABEL:
+        raise ValueError(f"label: 1 to {_LONGEST_LABEL} bytes of UTF-8 expected")
+    if any("\ud800" <= character <= "\udfff" for character in label):
+        raise ValueError("label: text that UTF-8 can encode expected")
+    if label != label.rstrip() or "\0" in label:
+        raise ValueError("label: neither NUL nor white space at the end expected")
 
 
 def initialise(module: Module, label: str, so_pin: str, pin: str) -> Any:
@@ -59,10 +168,9 @@ def initialise(module: Module, label: str, so_pin: str, pin: str) -> Any:
     Raises:
         AlreadyExistsError: a token has this label.
         ServiceUnavailableError: no slot is free.
-        ValueError: the label is empty or too long.
+        ValueError: a token cannot have this label.
     """
-    if not 0 < len(label.encode()) <= _LONGEST_LABEL:
-        raise ValueError(f"label: 1 to {_LONGEST_LABEL} bytes of UTF-8 expected")
+    check_label(label)
     with module.lock, _translated():
         if find(module, label) is not None:
             raise AlreadyExistsError(f"there is a token {label!r} already", hint="choose another label")
@@ -88,7 +196,5 @@ def set_pin(module: Module, token: Any, so_pin: str, pin: str) -> None:
 
 
 def _is_free(slot: Any) -> bool:
-    try:
-        return TokenFlag.TOKEN_INITIALIZED not in slot.get_token().flags
-    except PKCS11Error:
-        return False
+    token = present(slot)
+    return token is not None and TokenFlag.TOKEN_INITIALIZED not in token.flags
