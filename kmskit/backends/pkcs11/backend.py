@@ -72,7 +72,7 @@ class Pkcs11Backend(Backend):
         self._sessions = sessions
         self._keys = TokenKeys(sessions)
         self._records = Records(self._keys, notes)
-        self._offer = mechanisms.Offer(sessions.token)
+        self._offer = mechanisms.Offer(sessions.module.cryptoki, sessions.token)
         self._fresh_seconds = fresh_seconds
         self._fresh_until = 0.0
         self._next_rotation = 0.0

@@ -12,7 +12,20 @@ from __future__ import annotations
 import ctypes
 import sys
 from collections.abc import Mapping, Sequence
-from ctypes import CFUNCTYPE, Structure, addressof, c_char_p, c_ulong, c_void_p, memset, sizeof, string_at
+from ctypes import (
+    CFUNCTYPE,
+    Structure,
+    addressof,
+    c_char,
+    c_char_p,
+    c_ubyte,
+    c_ulong,
+    c_void_p,
+    memset,
+    sizeof,
+    string_at,
+)
+from functools import cached_property
 from typing import Any
 
 from pkcs11.exceptions import PKCS11Error
@@ -74,6 +87,16 @@ class _InitializeArgs(Structure):
         ("unlock_mutex", c_void_p),
         ("flags", c_ulong),
         ("reserved", c_char_p),
+    )
+
+
+class _Info(Structure):
+    _fields_ = (
+        ("version", c_ubyte * 2),
+        ("manufacturer", c_char * 32),
+        ("flags", c_ulong),
+        ("description", c_char * 32),
+        ("library_version", c_ubyte * 2),
     )
 
 
@@ -159,6 +182,14 @@ class Cryptoki:
     def finalize(self) -> None:
         _check(self.function("Finalize", c_void_p)(None))
 
+    @cached_property
+    def manufacturer(self) -> str:
+        """Who made the module, as it says itself once it is initialised."""
+        info = _Info()
+        _check(self.function("GetInfo", c_void_p)(addressof(info)))
+        maker: bytes = info.manufacturer
+        return maker.decode(errors="replace").rstrip()
+
     def init_token(self, slot: int, so_pin: bytes, label: str) -> None:
         """Make a token in a slot. What was in it is lost."""
         padded = label.encode().ljust(32)
@@ -229,6 +260,13 @@ class Cryptoki:
     def set_attributes(self, session: int, handle: int, values: Mapping[int, bytes]) -> None:
         """Change attributes of an object, all in one call."""
         _check(self._set_attributes(session, handle, _template(values), len(values)))
+
+    def copy(self, session: int, handle: int, values: Mapping[int, bytes]) -> int:
+        """A copy of an object, with some attributes changed."""
+        made = c_ulong()
+        copy = self.function("CopyObject", c_ulong, c_ulong, c_void_p, c_ulong, c_void_p)
+        _check(copy(session, handle, _template(values), len(values), addressof(made)))
+        return made.value
 
     def destroy(self, session: int, handle: int) -> None:
         _check(self.function("DestroyObject", c_ulong, c_ulong)(session, handle))
@@ -327,6 +365,9 @@ class Session:
 
     def set_attributes(self, handle: int, values: Mapping[int, bytes]) -> None:
         self.cryptoki.set_attributes(self.handle, handle, values)
+
+    def copy(self, handle: int, values: Mapping[int, bytes]) -> int:
+        return self.cryptoki.copy(self.handle, handle, values)
 
     def destroy(self, handle: int) -> None:
         self.cryptoki.destroy(self.handle, handle)

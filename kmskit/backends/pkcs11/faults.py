@@ -127,6 +127,14 @@ _SPELLED_OTHERWISE = {
     "TokenNotRecognised": 0x0E1,
     "UserPinNotInitialized": 0x102,
 }
+# For some codes it has a text and neither class nor number.
+_TOLD_IN_WORDS = {
+    "already initialized": 0x191,
+    "not initialized": 0x190,
+    "buffer was too small": 0x150,
+    "parallel not supported": 0x051,
+    "user type invalid": 0x103,
+}
 _UNKNOWN_CODE = re.compile(r"0x([0-9a-f]+)", re.IGNORECASE)
 
 
@@ -145,8 +153,10 @@ def code_of(error: PKCS11Error) -> int | None:
     if name in _SPELLED_OTHERWISE:
         return _SPELLED_OTHERWISE[name]
     if name == "PKCS11Error":
-        found = _UNKNOWN_CODE.search(str(error))
-        return int(found[1], 16) if found else None
+        text = str(error)
+        if found := _UNKNOWN_CODE.search(text):
+            return int(found[1], 16)
+        return next((code for words, code in _TOLD_IN_WORDS.items() if words in text.lower()), None)
     return _BY_PLAIN_NAME.get(_plain(name))
 
 

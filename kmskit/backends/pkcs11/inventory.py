@@ -15,7 +15,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from struct import Struct
 from uuid import UUID
@@ -29,6 +29,7 @@ from kmskit.backends.pkcs11.publichalf import curve_of
 from kmskit.types import KeyUsage
 
 __all__ = [
+    "GONE",
     "Material",
     "TokenKey",
     "created",
@@ -41,7 +42,7 @@ __all__ = [
 ]
 
 _LATER = Struct(">16sIH")
-_GONE = (0x060, 0x082)  # CKR_KEY_HANDLE_INVALID, CKR_OBJECT_HANDLE_INVALID
+GONE = (0x060, 0x082)  # CKR_KEY_HANDLE_INVALID, CKR_OBJECT_HANDLE_INVALID
 _A = Attribute
 _SECRET = (_A.KEY_TYPE, _A.ID, _A.LABEL, _A.ENCRYPT, _A.DECRYPT, _A.SIGN, _A.NEVER_EXTRACTABLE, _A.VALUE_LEN)
 _PRIVATE = (_A.KEY_TYPE, _A.ID, _A.LABEL, _A.DECRYPT, _A.SIGN, _A.NEVER_EXTRACTABLE)
@@ -97,6 +98,7 @@ class Material:
     handle: int
     version: int
     position: int
+    label: str
     may_begin: bool
     may_open: bool
 
@@ -110,23 +112,28 @@ class TokenKey:
     """One key, as the token shows it.
 
     Attributes:
-        label: its first alias, or empty.
+        generated: whether it was made in the token.
         materials: its versions, oldest first.
         public: the handle of its public half; None if it has none.
-        generated: whether it was made in the token.
+        spares: second copies of its objects, left by a process that was killed while it replaced one.
     """
 
     id: str
     spec: Spec
     usage: KeyUsage
-    label: str
     generated: bool
-    materials: list[Material] = field(default_factory=list)
+    materials: list[Material]
     public: int | None = None
+    spares: list[int] = field(default_factory=list)
 
     @property
     def newest(self) -> Material:
         return self.materials[-1]
+
+    @property
+    def label(self) -> str:
+        """Its first alias, or empty."""
+        return self.newest.label
 
     @property
     def enabled(self) -> bool:
@@ -138,39 +145,52 @@ class TokenKey:
         return self.spec.symmetric and self.newest.may_open and not self.newest.may_begin
 
     def handles(self) -> list[int]:
-        """Of all its objects."""
+        """Of all its objects, one of each."""
         return [material.handle for material in self.materials] + ([] if self.public is None else [self.public])
 
 
-def read_keys(session: Session, label: str | None = None) -> dict[str, TokenKey]:
-    """kmskit's keys on the token by id, oldest first; with `label` only those that have it."""
-    wanted = _ON_TOKEN if label is None else {**_ON_TOKEN, _A.LABEL: label.encode()}
-    publics = dict(_publics(session, wanted))
+def read_keys(session: Session) -> dict[str, TokenKey]:
+    """kmskit's keys on the token by id, oldest first."""
+    publics = _publics(session)
     keys: dict[str, TokenKey] = {}
     for kind, attributes in ((ObjectClass.SECRET_KEY, _SECRET), (ObjectClass.PRIVATE_KEY, _PRIVATE)):
-        for handle, values in _objects(session, kind, attributes, wanted):
+        for handle, values in _objects(session, kind, attributes, _ON_TOKEN):
             if found := parse_id(values[_A.ID] or b""):
-                _add(session, keys, publics, handle, values, *found)
+                key_id, version, position = found
+                if key_id not in keys and (key := _new_key(session, key_id, handle, values, publics)):
+                    keys[key_id] = key
+                if key_id in keys:
+                    keys[key_id].materials.append(_material(handle, version, position, values))
     for key in keys.values():
-        key.materials.sort(key=lambda material: (material.position, material.version))
+        _order(key)
     return dict(sorted(keys.items()))
+
+
+def ids_labelled(session: Session, label: str) -> list[str]:
+    """The ids of the keys of which a version has a label, oldest first."""
+    wanted = {**_ON_TOKEN, _A.LABEL: label.encode()}
+    found = {
+        parse_id(values[_A.ID] or b"")
+        for kind in (ObjectClass.SECRET_KEY, ObjectClass.PRIVATE_KEY)
+        for _, values in _objects(session, kind, (_A.ID,), wanted)
+    }
+    return sorted({parts[0] for parts in found if parts is not None})
 
 
 def stray_halves(session: Session) -> list[tuple[str, int]]:
     """Id and handle of public halves whose private half is not there: what a process that was killed leaves."""
     there = read_keys(session)
-    return [(key_id, handle) for key_id, (handle, _) in _publics(session, _ON_TOKEN) if key_id not in there]
+    publics = _publics(session)
+    return [(key_id, handle) for key_id in publics if key_id not in there for handle, _ in publics[key_id]]
 
 
 def renewed(session: Session, key: TokenKey) -> TokenKey:
     """The key with its label and flags as they are now. CryptokiError if an object is gone."""
     flags = _PRIVATE_FLAGS if key.spec.asymmetric else _SECRET_FLAGS
-    found = [_values(session, material.handle, flags) for material in key.materials]
     materials = [
-        _material(material.handle, material.version, material.position, values)
-        for material, values in zip(key.materials, found, strict=True)
+        _material(old.handle, old.version, old.position, _values(session, old.handle, flags)) for old in key.materials
     ]
-    return TokenKey(key.id, key.spec, key.usage, _label(found[-1]), key.generated, materials, key.public)
+    return replace(key, materials=materials)
 
 
 def _values(session: Session, handle: int, attributes: tuple[Attribute, ...]) -> _Values:
@@ -184,47 +204,46 @@ def _objects(
         try:
             yield handle, _values(session, handle, attributes)
         except CryptokiError as error:
-            if error.code not in _GONE:  # Another program may have destroyed it just now.
+            if error.code not in GONE:  # Another program may have destroyed it just now.
                 raise
 
 
-def _publics(session: Session, wanted: Mapping[int, bytes]) -> Iterator[tuple[str, tuple[int, bool]]]:
-    """Key id -> handle, and whether it verifies."""
-    for handle, values in _objects(session, ObjectClass.PUBLIC_KEY, _PUBLIC, wanted):
+def _publics(session: Session) -> dict[str, list[tuple[int, bool]]]:
+    """Key id -> handles of its public half, and whether that verifies. There is one, but for copies left behind."""
+    publics: dict[str, list[tuple[int, bool]]] = {}
+    for handle, values in _objects(session, ObjectClass.PUBLIC_KEY, _PUBLIC, _ON_TOKEN):
         if found := parse_id(values[_A.ID] or b""):
-            yield found[0], (handle, _flag(values[_A.VERIFY]))
+            publics.setdefault(found[0], []).append((handle, _flag(values[_A.VERIFY])))
+    return publics
 
 
-def _add(
-    session: Session,
-    keys: dict[str, TokenKey],
-    publics: Mapping[str, tuple[int, bool]],
-    handle: int,
-    values: _Values,
-    key_id: str,
-    version: int,
-    position: int,
-) -> None:
-    material = _material(handle, version, position, values)
-    if key_id in keys:
-        keys[key_id].materials.append(material)
-        return
-    public, verifies = publics.get(key_id, (None, False))
+def _new_key(
+    session: Session, key_id: str, handle: int, values: _Values, publics: Mapping[str, list[tuple[int, bool]]]
+) -> TokenKey | None:
+    """A key without its versions, as one of its objects describes it; None if it is no whole key of kmskit's."""
     spec = _spec(session, handle, values)
-    if spec is None or (spec.asymmetric and public is None):
-        return
-    usage = KeyUsage.ENCRYPT_DECRYPT if spec.family == "RSA" and not verifies else spec.default_usage
+    if spec is None or (spec.asymmetric and key_id not in publics):
+        return None
     generated = _flag(values[_A.NEVER_EXTRACTABLE])  # Always so of what is generated here, never of what is imported.
-    keys[key_id] = TokenKey(key_id, spec, usage, _label(values), generated, [material], public)
+    if not spec.asymmetric:
+        return TokenKey(key_id, spec, spec.default_usage, generated, [])
+    (public, verifies), *others = publics[key_id]
+    usage = KeyUsage.ENCRYPT_DECRYPT if spec.family == "RSA" and not verifies else spec.default_usage
+    return TokenKey(key_id, spec, usage, generated, [], public, [spare for spare, _ in others])
+
+
+def _order(key: TokenKey) -> None:
+    """Bring the versions into order. Of two copies of one the second is a spare: the one that may do less."""
+    key.materials.sort(key=lambda part: (part.position, part.version, not part.may_begin, not part.may_open))
+    for index in range(len(key.materials) - 1, 0, -1):
+        if key.materials[index].version == key.materials[index - 1].version:
+            key.spares.append(key.materials.pop(index).handle)
 
 
 def _material(handle: int, version: int, position: int, values: _Values) -> Material:
+    label = (values[_A.LABEL] or b"").decode(errors="replace")
     begins = _flag(values.get(_A.ENCRYPT)) or _flag(values[_A.SIGN])
-    return Material(handle, version, position, begins, _flag(values[_A.DECRYPT]))
-
-
-def _label(values: _Values) -> str:
-    return (values[_A.LABEL] or b"").decode(errors="replace")
+    return Material(handle, version, position, label, begins, _flag(values[_A.DECRYPT]))
 
 
 def _flag(value: bytes | None) -> bool:

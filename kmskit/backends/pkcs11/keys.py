@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TypeVar
 
@@ -12,7 +12,7 @@ from pkcs11.exceptions import PKCS11Error
 from kmskit.algorithms import Spec
 from kmskit.backends.pkcs11 import faults, inventory, mechanisms
 from kmskit.backends.pkcs11.cryptoki import FALSE, TRUE, CryptokiError, Session
-from kmskit.backends.pkcs11.inventory import Material, TokenKey
+from kmskit.backends.pkcs11.inventory import GONE, Material, TokenKey
 from kmskit.backends.pkcs11.publichalf import read_public
 from kmskit.backends.pkcs11.sessions import Sessions
 from kmskit.backends.publickey import PublicKey
@@ -21,7 +21,9 @@ from kmskit.types import KeyUsage
 __all__ = ["Maker", "TokenKeys"]
 
 _AWAY = 0x0E0  # CKR_TOKEN_NOT_PRESENT
-_GONE = (0x060, 0x082)  # CKR_KEY_HANDLE_INVALID, CKR_OBJECT_HANDLE_INVALID
+_REWRITES_IN_PLACE = "SoftHSM"
+"""Whose objects are files that are emptied and written again when an attribute changes: a process that is killed
+between the two has lost the key. There a changed copy takes the object's place instead."""
 _UNCHANGEABLE = (0x010, 0x01B)  # CKR_ATTRIBUTE_READ_ONLY, CKR_ACTION_PROHIBITED
 _STRAY_AFTER = 86_400  # Seconds after which a public half without a private one is no key that is just being made.
 
@@ -46,6 +48,7 @@ class TokenKeys:
     def __init__(self, sessions: Sessions) -> None:
         self._sessions = sessions
         self._known: dict[str, TokenKey] = {}
+        self._rewrites_in_place = str(sessions.token.manufacturer_id).startswith(_REWRITES_IN_PLACE)
         self.epoch = 0
 
     def run(self, work: Callable[[Session], _Result]) -> _Result:
@@ -111,7 +114,7 @@ class TokenKeys:
             try:
                 return inventory.renewed(session, known)
             except CryptokiError as error:
-                if error.code in _GONE:
+                if error.code in GONE:
                     return None
                 raise
 
@@ -126,9 +129,9 @@ class TokenKeys:
 
         self.run(work)
 
-    def labelled(self, label: str) -> dict[str, TokenKey]:
-        """The keys that have a label, oldest first."""
-        return self.run(lambda session: inventory.read_keys(session, label))
+    def labelled(self, label: str) -> list[str]:
+        """The ids of the keys that have a label, oldest first."""
+        return self.run(lambda session: inventory.ids_labelled(session, label))
 
     def of_version(self, version: int) -> str | None:
         """The id of the key that a version belongs to."""
@@ -156,8 +159,8 @@ class TokenKeys:
         cka_id = inventory.pack_id(key_id, 0, 0)
         handle, public = self.run(lambda session: maker(session, spec, usage, cka_id, label, *material))
         opens = usage is KeyUsage.ENCRYPT_DECRYPT
-        first = Material(handle, inventory.first_version(key_id), 0, may_begin=True, may_open=opens)
-        return TokenKey(key_id, spec, usage, label, not material, [first], public)
+        first = Material(handle, inventory.first_version(key_id), 0, label, may_begin=True, may_open=opens)
+        return TokenKey(key_id, spec, usage, not material, [first], public)
 
     def add_version(self, key: TokenKey, version: int) -> None:
         """Make a new version, and let the older ones only open what they have encrypted."""
@@ -166,11 +169,11 @@ class TokenKeys:
         def work(session: Session) -> None:
             mechanisms.generate(session, key.spec, key.usage, cka_id, key.label)
             for material in key.materials:
-                with _tolerated():
-                    session.set_attributes(material.handle, {Attribute.ENCRYPT: FALSE})
+                if material.may_begin:
+                    with _tolerated():
+                        self._set(session, material.handle, {Attribute.ENCRYPT: FALSE})
 
-        self.run(work)
-        self.forget(key.id)
+        self._change(key, work)
 
     def switch(self, key: TokenKey, on: bool) -> None:
         """Let the versions of a key do what they are for, or nothing.
@@ -185,9 +188,9 @@ class TokenKeys:
                 flags = _FLAGS[key.usage]
                 if key.spec.asymmetric or material is not key.newest:
                     flags = flags[-1:]
-                session.set_attributes(material.handle, dict.fromkeys(flags, value))
+                self._set(session, material.handle, dict.fromkeys(flags, value))
 
-        self.run(work)
+        self._change(key, work)
 
     def rename(self, key: TokenKey, label: str) -> None:
         """Give a key's objects another label, where the token lets them be renamed."""
@@ -195,18 +198,41 @@ class TokenKeys:
         def work(session: Session) -> None:
             for handle in key.handles():
                 with _tolerated():
-                    session.set_attributes(handle, {Attribute.LABEL: label.encode()})
+                    self._set(session, handle, {Attribute.LABEL: label.encode()})
 
-        self.run(work)
+        self._change(key, work)
 
     def destroy(self, key: TokenKey) -> None:
         def work(session: Session) -> None:
             for handle in key.handles():
-                with _tolerated(_GONE):
+                with _tolerated(GONE):
                     session.destroy(handle)
 
-        self.run(work)
-        self.forget(key.id)
+        self._change(key, work)
+
+    def _change(self, key: TokenKey, work: Callable[[Session], object]) -> None:
+        """Change a key's objects, after removing copies that an earlier change left; it is read anew afterwards."""
+
+        def cleared(session: Session) -> None:
+            for handle in key.spares:
+                with _tolerated(GONE):
+                    session.destroy(handle)
+            work(session)
+
+        try:
+            self.run(cleared)
+        finally:
+            self.forget(key.id)
+
+    def _set(self, session: Session, handle: int, values: Mapping[int, bytes]) -> None:
+        """Change attributes of an object, so that a process that is killed meanwhile loses nothing."""
+        if session.attributes(handle, list(values)) == list(values.values()):
+            return
+        if self._rewrites_in_place:
+            session.copy(handle, values)
+            session.destroy(handle)
+        else:
+            session.set_attributes(handle, values)
 
     def sweep(self, now: float) -> None:
         """Destroy public halves without a private one, once they are so old that nobody can be making the key."""

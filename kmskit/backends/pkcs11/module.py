@@ -10,6 +10,7 @@ import atexit
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from itertools import count
 from shutil import copyfileobj
 from threading import RLock
 from time import monotonic, sleep
@@ -23,6 +24,7 @@ from kmskit.backends import forks
 from kmskit.backends.pkcs11 import faults
 from kmskit.backends.pkcs11.cryptoki import Cryptoki, CryptokiError
 from kmskit.backends.pkcs11.location import Location
+from kmskit.backends.pkcs11.mending import mend
 from kmskit.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -32,6 +34,7 @@ __all__ = ["Module"]
 
 _CONFIGURATION = "SOFTHSM2_CONF"
 _PATIENCE_AT_EXIT = 2.0
+_copies = count()
 _Key = tuple[str, str | None, str | None]
 
 
@@ -65,7 +68,8 @@ class Module:
             now and then when one thread makes an object while another one looks for some. Taken before `lock`.
         cryptoki: its functions by ctypes.
         sessions: the logins in it, by token.
-        generation: how often it was initialised. Handles of an earlier generation mean nothing, or something else.
+        generation: counts how often it was initialised and finalised. Handles of an earlier generation mean nothing, or
+            something else.
     """
 
     fork_order = forks.Order.TOKEN
@@ -126,6 +130,8 @@ class Module:
 
     def _initialize(self) -> None:
         problem: PKCS11Error
+        if self._configuration is not None:
+            mend(self._configuration)
         with _environment(self._configuration):
             try:
                 self._ours = self.cryptoki.initialize(None if self._reserved is None else self._reserved.encode())
@@ -144,6 +150,7 @@ class Module:
             with suppress(CryptokiError):
                 self.cryptoki.finalize()
             self._ours = False
+            self.generation += 1
 
     def restart(self) -> None:
         """Initialise the module anew: in a forked child, and when a token that was away is back.
@@ -254,12 +261,16 @@ def _as_it_is(path: str) -> Iterator[str]:
 
 @contextmanager
 def _own_copy(path: str) -> Iterator[str]:
-    """A file with the library's bytes that exists while it is loaded, and nowhere on the disk."""
+    """A file with the library's bytes that exists while it is loaded, and nowhere on the disk.
+
+    The loader takes a name that it has seen before for the library that had it, even if another file has the number
+    now. So every copy gets a name of its own, which means the same.
+    """
     descriptor = os.memfd_create(os.path.basename(path))
     try:
         with open(path, "rb") as library, open(descriptor, "wb", closefd=False) as copy:
             copyfileobj(library, copy)
-        yield f"/proc/self/fd/{descriptor}"
+        yield f"/proc/self/{'./' * next(_copies)}fd/{descriptor}"
     finally:
         os.close(descriptor)
 

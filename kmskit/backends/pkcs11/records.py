@@ -68,8 +68,8 @@ class Records:
                 if key := self._keys.find(key_id):
                     return self._info(key, self._notes.get(key.id))
             if id_or_alias and not any("\ud800" <= character <= "\udfff" for character in id_or_alias):
-                for key in self._keys.labelled(id_or_alias).values():
-                    if self._notes.get(key.id) is None:
+                for key_id in self._keys.labelled(id_or_alias):
+                    if self._notes.get(key_id) is None and (key := self._keys.find(key_id)):
                         return self._info(key, None)
             return _gone(id_or_alias)
 

@@ -178,6 +178,10 @@ class Sessions:
     def _log_in(self, *, again: bool = False) -> None:
         """Open the anchor and log in. Under the module's lock."""
         try:
+            if self._was_away:
+                # SoftHSM forgets the objects of a token that was away, and another part of the program may have
+                # finalised the module.
+                self._restart_module()
             self.token = self.module.find(self._wanted)
             if again and _identity(self.token) != self.identity:
                 raise ServiceUnavailableError("another token is in the place of this one", hint="connect again")
@@ -260,10 +264,6 @@ class Sessions:
                 self._begin_again()
 
     def _begin_again(self) -> None:
-        if self._was_away:
-            # SoftHSM forgets the objects of a token that was away, and another part of the program may have finalised
-            # the module.
-            self._restart_module()
         self._drop()
         self._log_in(again=True)
         self._was_away = False

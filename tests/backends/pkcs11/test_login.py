@@ -312,6 +312,20 @@ def test_closing_the_last_kms_finalises_the_module_and_a_new_one_starts_it(token
         assert len(list(kms.keys())) == 5
 
 
+def test_each_configuration_has_a_library_of_its_own(tmp_path: Path) -> None:
+    """Also when a file descriptor is used again, whose number is a part of the name that the loader sees."""
+    opened = []
+    for number in range(6):
+        token = kmskit.softhsm.token(tmp_path / str(number))
+        kms = kmskit.connect(token.uri)
+        opened.append((kms, kms.create_key(f"key-{number}")))
+        cryptoki = [kms._backend._sessions.module.cryptoki for kms, _ in opened]  # type: ignore[attr-defined]
+        assert len({part._addresses["Encrypt"] for part in cryptoki}) == len(opened)
+    for kms, key in opened:
+        assert [found.id for found in kms.keys(spec="AES_256")] == [key.id]
+        kms.close()
+
+
 # No trace
 
 

@@ -1,0 +1,68 @@
+"""SoftHSM's record of a token, kept a second time, because SoftHSM may lose it.
+
+SoftHSM 2.6.1 empties `token.object` and writes it again at every login. A process that is killed between the two leaves
+an empty file, and with it go all keys of the token: the record holds the key of the keys, sealed under the PINs. So
+whenever kmskit initialises SoftHSM with a configuration of the user's own, it puts a copy of each sound record beside
+the configuration, and an empty record is replaced by its copy.
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from pathlib import Path
+from time import sleep
+
+__all__ = ["mend"]
+
+_KEPT = "kept"
+_RECORD = "token.object"
+_SETTLING_SECONDS = 0.1
+
+
+def mend(configuration: str) -> None:
+    """Keep the records of a configuration's tokens, and put those back that are empty. Errors are SoftHSM's to tell.
+
+    Args:
+        configuration: the path of a `softhsm2.conf`.
+    """
+    with suppress(OSError):
+        kept = Path(configuration).parent / _KEPT
+        for record in _token_folder(configuration).glob(f"*/{_RECORD}"):
+            copy = kept / record.parent.name
+            content = _settled(record)
+            if content:
+                _keep(copy, content)
+            elif copy.exists():
+                _put(record, copy.read_bytes())
+
+
+def _token_folder(configuration: str) -> Path:
+    for line in Path(configuration).read_text(errors="surrogateescape").splitlines():
+        name, _, folder = line.partition("=")
+        if name.strip() == "directories.tokendir" and folder.strip():
+            return Path(folder.strip())
+    raise FileNotFoundError(configuration)
+
+
+def _settled(record: Path) -> bytes:
+    """What is in a record, once a process that is just writing it is done."""
+    content = record.read_bytes()
+    if not content:
+        sleep(_SETTLING_SECONDS)
+        content = record.read_bytes()
+    return content
+
+
+def _keep(copy: Path, content: bytes) -> None:
+    if not copy.exists() or copy.read_bytes() != content:
+        copy.parent.mkdir(mode=0o700, exist_ok=True)
+        _put(copy, content)
+
+
+def _put(path: Path, content: bytes) -> None:
+    """Write a file so that it appears whole."""
+    new = path.with_name(f".{path.name}.{os.getpid()}")
+    with open(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+        file.write(content)
+    new.replace(path)
