@@ -16,6 +16,7 @@ def needed() -> Iterator[None]:
     try:
         yield
     except ModuleNotFoundError as error:
+        package = (error.name or "").partition(".")[0]
         raise MissingDependencyError(
-            f"the pkcs11 backend needs the package {error.name}", hint='pip install "kmskit[pkcs11]"'
+            f"the pkcs11 backend needs the package {package}", hint='pip install "kmskit[pkcs11]"'
         ) from error

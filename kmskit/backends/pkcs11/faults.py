@@ -244,7 +244,7 @@ _MEANINGS: dict[str, tuple[type[KmsError], str, str]] = {
         "key.refresh() and key.state tell whether it is disabled",
     ),
     **dict.fromkeys(
-        ("DATA_LEN_RANGE", "BUFFER_TOO_SMALL"),
+        ("DATA_LEN_RANGE", "ENCRYPTED_DATA_LEN_RANGE", "BUFFER_TOO_SMALL"),
         (LimitExceededError, "the token does not take data of this size", "use envelope encryption"),
     ),
     **dict.fromkeys(

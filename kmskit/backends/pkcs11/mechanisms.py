@@ -1,6 +1,7 @@
 """Specs and algorithms in a token's terms: how keys are made, which mechanism a use is, and what a token offers.
 
-What a token offers is what its mechanism list says, less what is known not to work in spite of it (`_QUIRKS`).
+What a token offers is what its mechanism list says, less what is known not to work in spite of it (`_QUIRKS`). A module
+is known by the manufacturer that it names (C_GetInfo): what a token names is the maker of the chip.
 """
 
 from __future__ import annotations
@@ -8,19 +9,20 @@ from __future__ import annotations
 import ctypes
 from collections.abc import Mapping
 from ctypes import c_ulong, c_void_p
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from hashlib import new as new_hash
 from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
+from pkcs11.attributes import ALL_CAPABILITIES
 from pkcs11.constants import Attribute, MechanismFlag, ObjectClass
 from pkcs11.exceptions import PKCS11Error
 from pkcs11.mechanisms import MGF, KeyType, Mechanism
 
 from kmskit.algorithms import ALGORITHMS, SPECS, Algorithm, Spec
 from kmskit.backend import Support
-from kmskit.backends.pkcs11.cryptoki import Session
+from kmskit.backends.pkcs11.cryptoki import FALSE, Cryptoki, Session
 from kmskit.backends.pkcs11.publichalf import curve_parameters, ec_point
 from kmskit.ciphertext import MAX_PLAINTEXT
 from kmskit.types import KeySpec, KeyUsage, Operation
@@ -33,6 +35,9 @@ _CAPABILITIES = {
     _SIGN: MechanismFlag.SIGN | MechanismFlag.VERIFY,
     _MAC: MechanismFlag.SIGN | MechanismFlag.VERIFY,
 }
+_EVERY_USE = _CAPABILITIES[_ENCRYPT] | _CAPABILITIES[_SIGN]
+# What of a key pair belongs to the other usage: of the public half, and of the private one.
+_OTHER_USE = {_ENCRYPT: (Attribute.VERIFY, Attribute.SIGN), _SIGN: (Attribute.ENCRYPT, Attribute.DECRYPT)}
 _GENERATION = {
     "AES": Mechanism.AES_KEY_GEN,
     "RSA": Mechanism.RSA_PKCS_KEY_PAIR_GEN,
@@ -42,6 +47,11 @@ _GENERATION = {
 }
 # Dates are left out on purpose: some tokens refuse a key outside of them, and some cannot store them.
 _GUARDED = {Attribute.SENSITIVE: True, Attribute.EXTRACTABLE: False, Attribute.PRIVATE: True}
+
+# A module may allow every use that a template does not forbid, wrapping and deriving among them.
+_NO_USE_OF_SECRETS = dict.fromkeys(ALL_CAPABILITIES, False)
+_NO_USE_OF_PUBLICS = dict.fromkeys((Attribute.ENCRYPT, Attribute.VERIFY, Attribute.WRAP), False)
+_NO_USE_OF_PRIVATES = dict.fromkeys((Attribute.DECRYPT, Attribute.SIGN, Attribute.UNWRAP, Attribute.DERIVE), False)
 
 # DigestInfo of SHA-256 in DER, without the digest (RFC 8017, 9.2, note 1).
 _DIGEST_INFO = {"SHA256": bytes.fromhex("3031300d060960864801650304020105000420")}
@@ -72,7 +82,9 @@ Handles = tuple[int, int | None]
 
 def generate(session: Session, spec: Spec, usage: KeyUsage, cka_id: bytes, label: str) -> Handles:
     """Make a key in the token: sensitive, not extractable, for one usage."""
-    named: dict[str, Any] = {"id": cka_id, "label": label, "store": True, "capabilities": _CAPABILITIES[usage]}
+    joined = spec.asymmetric and _quirk(session.cryptoki).joined_uses
+    uses = _EVERY_USE if joined else _CAPABILITIES[usage]
+    named: dict[str, Any] = {"id": cka_id, "label": label, "store": True, "capabilities": uses}
     if not spec.asymmetric:
         kind = KeyType.AES if spec.family == "AES" else KeyType.GENERIC_SECRET
         return session.p11.generate_key(kind, spec.bits, **named, template=_GUARDED).handle, None
@@ -82,6 +94,9 @@ def generate(session: Session, spec: Spec, usage: KeyUsage, cka_id: bytes, label
         kind = KeyType.EC if spec.family == "EC" else KeyType.EC_EDWARDS
         curve = session.p11.create_domain_parameters(kind, {Attribute.EC_PARAMS: curve_parameters(spec)}, local=True)
         public, private = curve.generate_keypair(mechanism=_GENERATION[spec.family], **named, private_template=_GUARDED)
+    if joined:
+        for half, use in zip((public, private), _OTHER_USE[usage], strict=True):
+            session.set_attributes(half.handle, {use: FALSE})
     return private.handle, public.handle
 
 
@@ -95,13 +110,29 @@ def import_material(
     if not spec.asymmetric:
         kind = KeyType.AES if spec.family == "AES" else KeyType.GENERIC_SECRET
         secret = {Attribute.CLASS: ObjectClass.SECRET_KEY, Attribute.KEY_TYPE: kind, Attribute.VALUE: material}
-        return session.p11.create_object({**secret, **common, **_GUARDED, begin: True, end: True}).handle, None
+        return session.p11.create_object(
+            {**secret, **common, **_GUARDED, **_NO_USE_OF_SECRETS, begin: True, end: True}
+        ).handle, None
     public, private = _numbers(spec, material)
     half = session.p11.create_object(
-        {Attribute.CLASS: ObjectClass.PUBLIC_KEY, **public, **common, Attribute.PRIVATE: False, begin: True}
+        {
+            Attribute.CLASS: ObjectClass.PUBLIC_KEY,
+            **public,
+            **common,
+            Attribute.PRIVATE: False,
+            **_NO_USE_OF_PUBLICS,
+            begin: True,
+        }
     )
     try:
-        whole = {Attribute.CLASS: ObjectClass.PRIVATE_KEY, **private, **common, **_GUARDED, end: True}
+        whole = {
+            Attribute.CLASS: ObjectClass.PRIVATE_KEY,
+            **private,
+            **common,
+            **_GUARDED,
+            **_NO_USE_OF_PRIVATES,
+            end: True,
+        }
         return session.p11.create_object(whole).handle, half.handle
     except BaseException:
         half.destroy()
@@ -191,21 +222,21 @@ def mac(session: Session, key: int, algorithm: Algorithm, message: bytes) -> byt
 # What a token offers
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Quirk:
-    """What a product does not do although its mechanism list says so.
+    """What a module does not do although its mechanism lists say so.
 
     Attributes:
-        manufacturer: how the token's manufacturer begins.
         algorithms: algorithm -> why not.
         specs: spec -> why not.
-        imports: family -> why not.
+        imports: family -> why its keys cannot be brought in.
+        joined_uses: it makes key pairs only for all uses at once. What is not wanted is taken away afterwards.
     """
 
-    manufacturer: str
-    algorithms: Mapping[str, str]
-    specs: Mapping[str, str]
-    imports: Mapping[str, str]
+    algorithms: Mapping[str, str] = field(default_factory=dict)
+    specs: Mapping[str, str] = field(default_factory=dict)
+    imports: Mapping[str, str] = field(default_factory=dict)
+    joined_uses: bool = False
 
 
 _ONLY = {
@@ -213,31 +244,38 @@ _ONLY = {
     _SIGN: "only RSA, EC and ED25519 keys sign",
     _MAC: "only HMAC keys make MACs",
 }
-_QUIRKS = (
-    _Quirk(
-        "SoftHSM",
-        {"RSAES_OAEP_SHA_256": "SoftHSM has OAEP with SHA-1 only: name algorithm='RSAES_OAEP_SHA_1'"},
-        {},
-        {},
+_FROM_OUTSIDE = "tpm2-pkcs11 takes no secret from outside; SoftHSM and the software backend do"
+_QUIRKS = {
+    "SoftHSM": _Quirk(
+        algorithms={"RSAES_OAEP_SHA_256": "SoftHSM has OAEP with SHA-1 only: name algorithm='RSAES_OAEP_SHA_1'"}
     ),
-    _Quirk(
-        "Mozilla",
-        {},
-        {"EC_P256K": "NSS has no secp256k1; SoftHSM and the software backend have"},
-        {},
+    "Mozilla": _Quirk(specs={"EC_P256K": "NSS has no secp256k1; SoftHSM and the software backend have it"}),
+    # opencryptoki: CKA_VALUE_LEN of a generic secret that was brought in is 0, and its size is all that tells its spec.
+    "IBM": _Quirk(imports={"HMAC": "opencryptoki does not keep the size of a secret from outside; SoftHSM does"}),
+    "tpm2-software": _Quirk(
+        specs={
+            "EC_P256K": "TPMs have no secp256k1; SoftHSM and the software backend have it",
+            "EC_P521": "tpm2-pkcs11 cannot read the public keys of this curve that it writes; SoftHSM and NSS can",
+        },
+        imports=dict.fromkeys(("AES", "RSA", "EC", "HMAC"), _FROM_OUTSIDE),
+        joined_uses=True,
     ),
-)
+}
+"""How the manufacturer of a module begins -> what it does not do."""
+
+
+def _quirk(cryptoki: Cryptoki) -> _Quirk:
+    return next((quirk for maker, quirk in _QUIRKS.items() if cryptoki.manufacturer.startswith(maker)), _Quirk())
 
 
 class Offer:
     """What one token offers."""
 
-    def __init__(self, token: Any) -> None:
+    def __init__(self, cryptoki: Cryptoki, token: Any) -> None:
         self._slot = token.slot
         self._mechanisms = {int(mechanism) for mechanism in token.slot.get_mechanisms()}
-        self._sizes: dict[int, tuple[int, int]] = {}
-        no_quirk = _Quirk("", {}, {}, {})
-        self._quirk = next((q for q in _QUIRKS if token.manufacturer_id.startswith(q.manufacturer)), no_quirk)
+        self._found: dict[int, _Mechanism] = {}
+        self._quirk = _quirk(cryptoki)
 
     def supports(self, name: KeySpec, operation: Operation) -> Support:
         spec = SPECS[name]
@@ -269,11 +307,17 @@ class Offer:
             return _ONLY[usage]
         if not self.algorithms(spec, usage):
             return self._missing(spec, usage)
+        no_import, no_generation = self._quirk.imports.get(spec.family, ""), self._why_no_generation(spec)
         if operation == "import":
-            return self._quirk.imports.get(spec.family, "")
-        if not self._has(_GENERATION[spec.family], spec.bits if spec.family == "RSA" else None):
-            return f"this token makes no {spec.name} keys ({_GENERATION[spec.family].name}); the software backend does"
-        return ""
+            return no_import
+        # A key that is not made in the token can still be used, if it can be brought in.
+        return no_generation if no_import or operation in ("create", "rotate") else ""
+
+    def _why_no_generation(self, spec: Spec) -> str:
+        wanted = MechanismFlag.GENERATE_KEY_PAIR if spec.asymmetric else MechanismFlag.GENERATE
+        if self._has(_GENERATION[spec.family], wanted, spec):
+            return ""
+        return f"this token makes no {spec.name} keys ({_GENERATION[spec.family].name}); the software backend does"
 
     def _missing(self, spec: Spec, usage: KeyUsage) -> str:
         names = spec.algorithms[usage]
@@ -281,7 +325,7 @@ class Offer:
             if reason := self._quirk.algorithms.get(name):
                 return reason
         lacking = ", ".join(dict.fromkeys(ALGORITHMS[name].pkcs11 for name in names))
-        return f"this token has no {lacking}; the software backend has it"
+        return self._lacks(lacking, spec)
 
     def algorithms(self, spec: Spec, usage: KeyUsage) -> list[str]:
         """The algorithms of a spec and usage that work on this token, the default first if it is among them."""
@@ -291,20 +335,47 @@ class Offer:
         """Why the token does not offer an algorithm; empty if it does."""
         if reason := self._quirk.algorithms.get(algorithm.name):
             return reason
-        if not self._has(getattr(Mechanism, algorithm.pkcs11), spec.bits if spec.family == "RSA" else None):
-            return f"this token has no {algorithm.pkcs11}; the software backend has it"
+        wanted = MechanismFlag.SIGN  # Verifying, and encrypting with a public half, are done outside.
+        if algorithm.usage is _ENCRYPT:
+            wanted = MechanismFlag.DECRYPT if spec.asymmetric else MechanismFlag.ENCRYPT | MechanismFlag.DECRYPT
+        if not self._has(getattr(Mechanism, algorithm.pkcs11), wanted, spec):
+            return self._lacks(algorithm.pkcs11, spec)
         return ""
 
-    def _has(self, mechanism: Mechanism, bits: int | None) -> bool:
-        if int(mechanism) not in self._mechanisms:
+    def _lacks(self, mechanism: str, spec: Spec) -> str:
+        return f"this token has no {mechanism} for {spec.name} keys; the software backend has it"
+
+    def _has(self, mechanism: Mechanism, wanted: MechanismFlag, spec: Spec) -> bool:
+        """Whether the token lists a mechanism, for this purpose and size of key."""
+        number = int(mechanism)
+        if number not in self._mechanisms:
             return False
-        if bits is None:
+        if number not in self._found:
+            self._found[number] = _Mechanism.ask(self._slot, mechanism)
+        found = self._found[number]
+        return found.flags & wanted == wanted and found.takes(spec)
+
+
+@dataclass(frozen=True, slots=True)
+class _Mechanism:
+    """CK_MECHANISM_INFO: what a mechanism is for, and the sizes of its keys."""
+
+    flags: int
+    least: int
+    most: int
+
+    @classmethod
+    def ask(cls, slot: Any, mechanism: Mechanism) -> _Mechanism:
+        try:
+            info = slot.get_mechanism_info(mechanism)
+        except PKCS11Error:  # It is listed, so it is taken to be there for everything.
+            return cls(-1, 0, 0)
+        return cls(int(info.flags), info.min_key_length, info.max_key_length)
+
+    def takes(self, spec: Spec) -> bool:
+        """Whether a key has a size that the mechanism takes. Modules differ in the unit of AES keys' sizes, and give
+        ranges for HMAC keys that they do not keep to."""
+        if spec.family not in ("RSA", "EC", "AES") or not self.most:
             return True
-        if int(mechanism) not in self._sizes:
-            try:
-                info = self._slot.get_mechanism_info(mechanism)
-                self._sizes[int(mechanism)] = (info.min_key_length, info.max_key_length or bits)
-            except PKCS11Error:
-                self._sizes[int(mechanism)] = (0, 1 << 30)
-        least, most = self._sizes[int(mechanism)]
-        return least <= bits <= most
+        sizes = (spec.bits, spec.bits // 8) if spec.family == "AES" else (spec.bits,)
+        return any(self.least <= size <= self.most for size in sizes)

@@ -8,6 +8,7 @@ nothing is destroyed by a note alone: `purge` looks at the token.
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
@@ -88,7 +89,7 @@ class Notes:
             if make and not self._path.parent.is_dir():
                 with translated(_FORM.name):
                     self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            if make or self._path.exists():
+            if make or os.path.exists(self._path):  # False as well where this user may not look.
                 empty, self._database = self._database, self._open(self._path)
                 self._lasting = True
                 empty.close()
@@ -149,7 +150,7 @@ class Notes:
         raise self._database.damaged()
 
     def _parsed(self, content: str) -> Note:
-        with suppress(ValueError, TypeError):
+        with suppress(ValueError, TypeError, KeyError):
             values = json.loads(content)
             values["aliases"] = tuple(values["aliases"])
             return Note(**values)

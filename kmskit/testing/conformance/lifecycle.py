@@ -31,6 +31,7 @@ from kmskit.testing.conformance.base import (
     Conformance,
     KeyPool,
     algorithms,
+    create,
     listed,
     new_alias,
     require,
@@ -65,7 +66,7 @@ class LifecycleConformance(Conformance):
 
     def test_a_new_key_has_what_it_was_given(self, kms: Kms) -> None:
         alias, tags = new_alias(), {"team": "payments", "stage": "test"}
-        key = kms.create_key(alias, "AES_256", description="card numbers", tags=tags)
+        key = create(kms, alias, description="card numbers", tags=tags)
         for shown in (key, kms.key(key.id), kms.key(alias), kms.key(f"alias/{alias}")):
             assert (shown.id, shown.aliases, shown.description) == (key.id, (alias,), "card numbers")
             assert dict(shown.tags) == tags
@@ -106,14 +107,14 @@ class LifecycleConformance(Conformance):
         wrong: Any
         for wrong in (7, b"bytes", ["list"]):
             with pytest.raises(TypeError):
-                kms.create_key(wrong)
+                create(kms, wrong)
             with pytest.raises(TypeError, match="description"):
-                kms.create_key(description=wrong)
+                create(kms, description=wrong)
             with pytest.raises(TypeError, match="tags"):
-                kms.create_key(tags=wrong)
+                create(kms, tags=wrong)
         for wrong in ({"a": 1}, {1: "a"}, {"a": None}):
             with pytest.raises(TypeError, match="tags"):
-                kms.create_key(tags=wrong)
+                create(kms, tags=wrong)
 
     # Import
 
@@ -138,6 +139,20 @@ class LifecycleConformance(Conformance):
         for encoding in (Encoding.PEM, Encoding.DER):
             data = private.private_bytes(encoding, PrivateFormat.PKCS8, NoEncryption())
             assert kms.import_key(None, data, "EC_P256").public_key() == private.public_key()
+
+    @pytest.mark.parametrize(("spec", "usage"), KINDS)
+    def test_imported_keys_are_disabled_like_others(self, kms: Kms, spec: KeySpec, usage: KeyUsage) -> None:
+        require(kms, spec, "import")
+        key = kms.import_key(None, _material(spec), spec, usage=usage)
+        uses = _uses(kms, key)
+        if kms.supports(spec, "rotate"):
+            key.rotate()
+        key.disable()
+        assert kms.key(key.id).state is KeyState.DISABLED
+        _assert_refused(key, uses)
+        key.enable()
+        for use in uses.values():
+            use()
 
     def test_material_that_does_not_fit_is_refused(self, kms: Kms) -> None:
         if kms.supports("AES_256", "import"):
@@ -272,7 +287,7 @@ class LifecycleConformance(Conformance):
             use()
 
     def test_what_is_not_scheduled_cannot_be_cancelled(self, kms: Kms) -> None:
-        key = kms.create_key()
+        key = create(kms)
         with pytest.raises(KeyStateError):
             key.cancel_deletion()
         assert kms.key(key.id).state is KeyState.ENABLED
@@ -286,6 +301,7 @@ class LifecycleConformance(Conformance):
         assert len(kms.key(key.id).versions) == 1
 
     def test_a_key_object_is_a_snapshot_that_refreshes(self, kms: Kms) -> None:
+        require(kms, KeySpec.AES_256, "encrypt")
         key = kms.create_key()
         other = kms.key(key.id)
         other.disable()
@@ -298,7 +314,7 @@ class LifecycleConformance(Conformance):
     # Deletion
 
     def test_days_until_deletion_are_7_to_366(self, kms: Kms) -> None:
-        key = kms.create_key()
+        key = create(kms)
         for days in (-1, 0, 6, 367):
             with pytest.raises(ValueError, match="days"):
                 key.schedule_deletion(days)
@@ -310,44 +326,46 @@ class LifecycleConformance(Conformance):
         key.schedule_deletion(366)
 
     def test_purge_destroys_nothing_that_is_not_due(self, kms: Kms) -> None:
-        key, scheduled = kms.create_key(), kms.create_key()
-        ciphertext = scheduled.encrypt(b"x")
+        key, scheduled = create(kms), create(kms)
+        uses = _uses(kms, scheduled)
         scheduled.schedule_deletion(7)
         assert not {key.id, scheduled.id} & set(kms.purge())
         scheduled.cancel_deletion()
-        assert scheduled.decrypt(ciphertext) == b"x"
+        for use in uses.values():
+            use()
 
     def test_purge_destroys_what_is_due(self, kms: Kms, advance: Advance) -> None:
         if advance is None:
             pytest.skip("this backend's clock cannot be set")
         alias = new_alias()
-        due, later, kept = kms.create_key(alias, tags={"a": "b"}), kms.create_key(), kms.create_key()
-        ciphertext = due.encrypt(b"x")
+        due, later, kept = create(kms, alias, tags={"a": "b"}), create(kms), create(kms)
+        uses = _uses(kms, due)
         due.schedule_deletion(7)
         later.schedule_deletion(60)
         advance(8)
-        with pytest.raises(KeyStateError):  # Due, and still there: only purge destroys.
-            due.decrypt(ciphertext)
+        _assert_refused(due, uses)  # Due, and still there: only purge destroys.
         purged = kms.purge()
         assert due.id in purged
         assert not {later.id, kept.id} & set(purged)
         for gone in (due.id, alias):
             with pytest.raises(KeyNotFoundError):
                 kms.key(gone)
-        with pytest.raises((KeyNotFoundError, KeyStateError)):
-            due.decrypt(ciphertext)
+        for use in uses.values():
+            with pytest.raises((KeyNotFoundError, KeyStateError)):
+                use()
         assert due.id not in listed(kms)
         assert due.id not in kms.purge()
         assert kms.key(later.id).state is KeyState.PENDING_DELETION
-        assert kept.decrypt(kept.encrypt(b"x")) == b"x"
-        assert kms.create_key(alias).aliases == (alias,)  # Its alias is free again.
+        for use in _uses(kms, kept).values():
+            use()
+        assert create(kms, alias).aliases == (alias,)  # Its alias is free again.
 
     def test_a_taken_alias_leaves_no_key_behind(self, kms: Kms) -> None:
         alias = new_alias()
-        kms.create_key(alias)
+        create(kms, alias)
         before = listed(kms, state="ENABLED")
         with pytest.raises(AlreadyExistsError) as taken:
-            kms.create_key(alias)
+            create(kms, alias)
         assert "kms.key(" in (taken.value.hint or "")
         assert listed(kms, state="ENABLED") == before
 
