@@ -86,7 +86,7 @@ class Notes:
         if self._lasting:
             return
         with self.lock:
-            if make and not self._path.parent.is_dir():
+            if make:
                 with translated(_FORM.name):
                     self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             if make or os.path.exists(self._path):  # False as well where this user may not look.
