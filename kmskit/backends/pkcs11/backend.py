@@ -35,7 +35,7 @@ from kmskit.backends.pkcs11.sessions import Sessions
 from kmskit.backends.publickey import PublicKey
 from kmskit.ciphertext import MAX_PLAINTEXT, OVERHEAD, parse
 from kmskit.context import canonical
-from kmskit.errors import KmsError, UnsupportedError
+from kmskit.errors import ConfigurationError, KmsError, UnsupportedError
 from kmskit.types import (
     Buffer,
     KeyFilter,
@@ -54,6 +54,7 @@ __all__ = ["Pkcs11Backend"]
 
 _FRESH_SECONDS = 1.0
 _READY_KEYS = 4096
+_SESSION_GONE = 0x0B3  # CKR_SESSION_HANDLE_INVALID
 _VERSION = re.compile(r"[0-9a-f]{8}")
 _Result = TypeVar("_Result")
 
@@ -132,6 +133,7 @@ class Pkcs11Backend(Backend):
         with self._records.lock:
             if not self._closed:
                 self._closed = True
+                self._fresh_until = 0.0
                 self._forget()
                 self._records.close()
                 self._sessions.close()
@@ -306,6 +308,7 @@ class Pkcs11Backend(Backend):
     def _load(self, key_id: str) -> ReadyKey:
         """Make a key ready. Under the lock, so that what was read before a change is not kept after it."""
         with self._records.lock:
+            self._check_open()
             key = self._records.usable(key_id)
             uses = self._uses[key.newest.version]
             made = ReadyKey(key_id, key.spec, self._keys.epoch, self._keys.public(key), monotonic(), uses)
@@ -337,7 +340,7 @@ class Pkcs11Backend(Backend):
 
     def _use(self, key: ReadyKey, work: Callable[..., bytes], *arguments: Any) -> bytes:
         """What `work` returns for a session, the key and the arguments; done once more after what can be mended."""
-        problem: CryptokiError
+        problem = CryptokiError(_SESSION_GONE)
         for _ in range(3):  # The first may find a new epoch, the second a fault that goes away.
             session = self._sessions.acquire()
             if session.epoch != key.epoch:
@@ -373,6 +376,7 @@ class Pkcs11Backend(Backend):
     def _renew(self) -> None:
         """See what other processes have noted, and carry out the rotations that are due."""
         with self._records.lock:
+            self._check_open()
             if self._records.changed_elsewhere():
                 self._forget()
             if self._records.now() >= self._next_rotation:
@@ -381,6 +385,11 @@ class Pkcs11Backend(Backend):
                 self._forget()
                 self._next_rotation = self._records.next_rotation()
             self._fresh_until = monotonic() + self._fresh_seconds
+
+    def _check_open(self) -> None:
+        """The sessions may still be open, for another Kms."""
+        if self._closed:
+            raise ConfigurationError("this connection to the token is closed", hint="connect again")
 
     def _forget(self) -> None:
         """Make keys ready anew, after a change by anyone."""

@@ -14,7 +14,7 @@ from itertools import count
 from shutil import copyfileobj
 from threading import RLock
 from time import monotonic, sleep
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from pkcs11 import _pkcs11
 from pkcs11.constants import TokenFlag
@@ -27,10 +27,7 @@ from kmskit.backends.pkcs11.location import Location
 from kmskit.backends.pkcs11.mending import mend
 from kmskit.errors import ConfigurationError
 
-if TYPE_CHECKING:
-    from kmskit.backends.pkcs11.sessions import Sessions
-
-__all__ = ["Module"]
+__all__ = ["Module", "Resident"]
 
 _CONFIGURATION = "SOFTHSM2_CONF"
 _PATIENCE_AT_EXIT = 2.0
@@ -59,6 +56,16 @@ class _Registry:
 _registry = _Registry()
 
 
+class Resident(Protocol):
+    """Sessions that can be brought to rest."""
+
+    def rest(self) -> bool:
+        """Take free sessions out of use; True once that is all of them. Under the module's lock."""
+
+    def go_on(self, *, handles_are_good: bool) -> None:
+        """Put sessions back into use, or forget them."""
+
+
 class Module:
     """An initialised module. `Module.open` gives it, `close` lets it go.
 
@@ -67,7 +74,7 @@ class Module:
         objects: held while objects are made, changed, looked for or read. SoftHSM locks its structures, and still fails
             now and then when one thread makes an object while another one looks for some. Taken before `lock`.
         cryptoki: its functions by ctypes.
-        sessions: the logins in it, by token.
+        residents: the logins in it, by token.
         generation: counts how often it was initialised and finalised. Handles of an earlier generation mean nothing, or
             something else.
     """
@@ -79,7 +86,7 @@ class Module:
         self._path, self._configuration, self._reserved = key
         self.lock = RLock()
         self.objects = RLock()
-        self.sessions: dict[bytes, Sessions] = {}
+        self.residents: dict[bytes, Resident] = {}
         self.generation = 0
         self._users = 0
         self._ours = False
@@ -216,7 +223,7 @@ class Module:
     def _rest(self, patience: float) -> bool:
         """Take every session out of use, so that no thread is in a call; False if one did not come back in time."""
         end = monotonic() + patience
-        while not all(sessions.rest() for sessions in list(self.sessions.values())):
+        while not all(resident.rest() for resident in list(self.residents.values())):
             if monotonic() > end:
                 return False
             sleep(0.0005)
@@ -228,8 +235,8 @@ class Module:
         self._rest(float("inf"))
 
     def after_fork(self, *, in_child: bool) -> None:
-        for sessions in self.sessions.values():
-            sessions.go_on(handles_are_good=not in_child)
+        for resident in self.residents.values():
+            resident.go_on(handles_are_good=not in_child)
         self.lock.release()
         self.objects.release()
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import deque
 from contextlib import suppress
 from time import monotonic, sleep
-from typing import Any
+from typing import Any, cast
 
 from pkcs11.constants import TokenFlag
 from pkcs11.exceptions import PKCS11Error, SessionCount, TokenWriteProtected
@@ -71,14 +71,14 @@ class Sessions:
         try:
             with module.lock:
                 token = module.find(location.wanted)
-                known = module.sessions.get(_identity(token))
+                known = _known(module, token)
             # Outside of the lock, because it may wait for someone to type.
             login_required = TokenFlag.LOGIN_REQUIRED in token.flags
             given = pin.find_pin(location, option, may_ask=may_ask and known is None) if login_required else None
             with module.lock:
-                sessions = module.sessions.get(_identity(token)) or cls(module, location, token)
+                sessions = _known(module, token) or cls(module, location, token)
                 sessions._join(given)
-                module.sessions[sessions.identity] = sessions
+                module.residents[sessions.identity] = sessions
                 sessions._users += 1
         except BaseException:
             module.close()
@@ -104,7 +104,7 @@ class Sessions:
             if self._users <= 0:
                 self._drop()
                 self._pin = None
-                self.module.sessions.pop(self.identity, None)
+                self.module.residents.pop(self.identity, None)
         self.module.close()
 
     # Use
@@ -270,17 +270,17 @@ class Sessions:
 
     def _restart_module(self) -> None:
         """Initialise the module anew, if its other tokens can be brought to rest."""
-        tokens = list(self.module.sessions.values())
+        residents, generation = list(self.module.residents.values()), self.module.generation
         end = monotonic() + _PATIENCE
         try:
-            while not all(sessions.rest() for sessions in tokens):
+            while not all(resident.rest() for resident in residents):
                 if monotonic() > end:
                     return
                 sleep(0.001)
             self.module.restart()
         finally:
-            for sessions in tokens:
-                sessions.go_on(handles_are_good=sessions._generation == self.module.generation)
+            for resident in residents:
+                resident.go_on(handles_are_good=generation == self.module.generation)
 
     def _drop(self) -> None:
         """Close what is free; what is in use is closed when it comes back."""
@@ -308,6 +308,11 @@ class Sessions:
             self._all.clear()
             self._anchor = None
         self._resting.clear()
+
+
+def _known(module: Module, token: Any) -> Sessions | None:
+    """The sessions that another Kms has with a token."""
+    return cast("Sessions | None", module.residents.get(_identity(token)))
 
 
 def _identity(token: Any) -> bytes:

@@ -359,3 +359,15 @@ def test_python_pkcs11_is_made_without_its_own_initialisation(shared_uri: str) -
     with kmskit.connect(shared_uri):
         assert made.get_slots(token_present=True)[0].get_token().label == "kmskit"
     assert sessions.Session.__module__ == "kmskit.backends.pkcs11.cryptoki"
+
+
+def test_a_closed_kms_is_closed_also_while_another_one_uses_the_token(token: Token) -> None:
+    with kmskit.connect(token.uri) as other:
+        kms = kmskit.connect(token.uri)
+        key = kms.create_key("orders")
+        ciphertext = key.encrypt(b"x")
+        kms.close()
+        for use in (lambda: key.decrypt(ciphertext), lambda: kms.key("orders"), kms.create_key, key.rotate):
+            with pytest.raises(ConfigurationError, match="closed"):
+                use()
+        assert other.key("orders").decrypt(ciphertext) == b"x"
