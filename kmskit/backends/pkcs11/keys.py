@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import TypeVar
 
 from pkcs11.constants import Attribute
@@ -21,9 +21,10 @@ from kmskit.types import KeyUsage
 __all__ = ["Maker", "TokenKeys"]
 
 _AWAY = 0x0E0  # CKR_TOKEN_NOT_PRESENT
-_REWRITES_IN_PLACE = "SoftHSM"
-"""Whose objects are files that are emptied and written again when an attribute changes: a process that is killed
-between the two has lost the key. There a changed copy takes the object's place instead."""
+_SOFTHSM = "SoftHSM"
+"""Its objects are files that are emptied and written again when an attribute changes: a process that is killed between
+the two has lost the key. There a changed copy takes the object's place instead. And it fails now and then when one thread
+makes an object while another one looks for some, so there they wait for each other."""
 _UNCHANGEABLE = (0x010, 0x01B)  # CKR_ATTRIBUTE_READ_ONLY, CKR_ACTION_PROHIBITED
 _STRAY_AFTER = 86_400  # Seconds after which a public half without a private one is no key that is just being made.
 
@@ -48,7 +49,7 @@ class TokenKeys:
     def __init__(self, sessions: Sessions) -> None:
         self._sessions = sessions
         self._known: dict[str, TokenKey] = {}
-        self._rewrites_in_place = str(sessions.token.manufacturer_id).startswith(_REWRITES_IN_PLACE)
+        self._is_softhsm = str(sessions.token.manufacturer_id).startswith(_SOFTHSM)
         self.epoch = 0
 
     def run(self, work: Callable[[Session], _Result]) -> _Result:
@@ -57,7 +58,7 @@ class TokenKeys:
         Raises:
             KmsError: what the module's error means.
         """
-        with self._sessions.module.objects:
+        with self._sessions.module.objects if self._is_softhsm else nullcontext():
             return self._run(work)
 
     def _run(self, work: Callable[[Session], _Result]) -> _Result:
@@ -228,7 +229,7 @@ class TokenKeys:
         """Change attributes of an object, so that a process that is killed meanwhile loses nothing."""
         if session.attributes(handle, list(values)) == list(values.values()):
             return
-        if self._rewrites_in_place:
+        if self._is_softhsm:
             session.copy(handle, values)
             session.destroy(handle)
         else:

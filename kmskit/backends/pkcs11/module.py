@@ -71,8 +71,8 @@ class Module:
 
     Attributes:
         lock: held while the module is initialised or sessions are opened. Whoever has a session does not wait for it.
-        objects: held while objects are made, changed, looked for or read. SoftHSM locks its structures, and still fails
-            now and then when one thread makes an object while another one looks for some. Taken before `lock`.
+        objects: held while objects are made, changed, looked for or read, in a module where these must not meet. Taken
+            before `lock`.
         cryptoki: its functions by ctypes.
         residents: the logins in it, by token.
         generation: counts how often it was initialised and finalised. Handles of an earlier generation mean nothing, or
