@@ -23,8 +23,8 @@ __all__ = ["Maker", "TokenKeys"]
 _AWAY = 0x0E0  # CKR_TOKEN_NOT_PRESENT
 _SOFTHSM = "SoftHSM"
 """Its objects are files that are emptied and written again when an attribute changes: a process that is killed between
-the two has lost the key. There a changed copy takes the object's place instead. And it fails now and then when one thread
-makes an object while another one looks for some, so there they wait for each other."""
+the two has lost the key. There a changed copy takes the object's place instead. And it fails now and then when one
+thread makes an object while another one looks for some, so there they wait for each other."""
 _UNCHANGEABLE = (0x010, 0x01B)  # CKR_ATTRIBUTE_READ_ONLY, CKR_ACTION_PROHIBITED
 _STRAY_AFTER = 86_400  # Seconds after which a public half without a private one is no key that is just being made.
 
