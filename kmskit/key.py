@@ -225,7 +225,7 @@ class Key(KeyView):
             version: a version's id; the primary version if left out.
         """
         if not self._spec.asymmetric:
-            raise UnsupportedError(f"a {self.spec} key has no public half", hint="RSA, EC and ED25519 keys have one")
+            raise UnsupportedError(f"an {self.spec} key has no public half", hint="RSA, EC and ED25519 keys have one")
         return self._backend.public_key(self.id, version)
 
     # MACs
@@ -404,7 +404,7 @@ class Key(KeyView):
         chosen = self._choose(_ENCRYPT, algorithm)
         if not self._spec.symmetric and canonical(context):
             raise UnsupportedError(
-                f"a {self.spec} key cannot bind a context: RSA-OAEP has no place for one",
+                f"an {self.spec} key cannot bind a context: RSA-OAEP has no place for one",
                 hint="encrypt under an AES_256 key, or leave the context out",
             )
         return chosen
@@ -416,7 +416,7 @@ class Key(KeyView):
             "rotate": "make a new key and move the alias to it: old signatures must go on verifying",
             "data_key": "wrap data keys under an AES_256 key",
         }
-        raise UnsupportedError(f"a {self.spec} key does not offer {wanted}", hint=hints[wanted])
+        raise UnsupportedError(f"an {self.spec} key does not offer {wanted}", hint=hints[wanted])
 
     def _batch(self, items: Iterable[Buffer], context: Context) -> list[Buffer]:
         if isinstance(items, str | bytes | bytearray | memoryview):

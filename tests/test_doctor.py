@@ -16,13 +16,16 @@ from datetime import timedelta
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
+from shutil import rmtree
 
 import pytest
 
 import kmskit
-from kmskit import doctor
+from kmskit import doctor, softhsm
 from kmskit.doctor import Finding, Findings, examine
+from kmskit.softhsm import Token
 from kmskit.testing import hostile, leaks
+from tests.parts import missing
 
 ROOT = Path(kmskit.__file__).parent.parent
 URI = "URI"
@@ -191,6 +194,195 @@ def test_softhsms_configuration_is_looked_at(tool: Path, home: Path, monkeypatch
     assert second.state == "problem"
     assert second.text == "its configuration /nowhere/softhsm2.conf: No such file or directory"
     assert not (tool.parent.parent / "was-run").exists()
+
+
+# The token of a URI
+
+
+@pytest.fixture
+def token(tmp_path: Path) -> Token:
+    if "SoftHSM" not in dict(doctor.find_modules()):
+        missing("SoftHSM")
+    return softhsm.token(tmp_path / "softhsm", "demo")
+
+
+def problems(findings: Findings) -> dict[str, str]:
+    """What is wrong with a token and its URI, and the cures."""
+    wrong = (finding for finding in findings if finding.topic in ("token", URI) and finding.state == "problem")
+    return {finding.text: finding.cure for finding in wrong}
+
+
+def state(token: Token) -> str:
+    return kmskit.tokens.tokens(token.uri)[0].state
+
+
+def test_a_token_that_can_be_used_is_told_with_all_that_belongs_to_it(token: Token) -> None:
+    kmskit.connect(token.uri).close()
+    before = {path: mode for path, (mode, _) in snapshot(token.folder).items()}  # A login is written into the token.
+    findings = examine(token.uri)
+    assert findings.usable
+    folder = token.folder
+    assert [(finding.state, finding.text) for finding in of(findings, "token")] == [
+        ("ok", f"module {softhsm.module_path()}"),
+        ("ok", f"configuration {folder}/softhsm2.conf"),
+        ("ok", f"token folder {folder}/tokens (mode 0700)"),
+        ("ok", f"PIN file {folder}/demo.pin (mode 0600)"),
+        ("ok", f"demo (serial {token.serial}, SoftHSM v2)"),
+        ("ok", "no notes on it yet: the first key makes them"),
+    ]
+    assert only(findings, URI).text == "pkcs11:token=demo?… opens"
+    assert {path: mode for path, (mode, _) in snapshot(folder).items()} == before
+
+
+def test_the_notes_are_those_that_the_backend_keeps(token: Token) -> None:
+    with kmskit.connect(token.uri) as kms:
+        kms.create_key("orders")
+    (notes,) = token.folder.glob("notes-*.db")
+    assert f"notes {notes} (mode 0600)" in [finding.text for finding in of(examine(token.uri), "token")]
+    notes.chmod(0o644)
+    assert problems(examine(token.uri)) == {f"notes {notes}: others may use it (mode 0644)": f"chmod 600 {notes}"}
+
+
+def test_files_of_a_token_that_others_may_use_are_told_with_the_cure(token: Token) -> None:
+    folder = token.folder
+    (folder / "tokens").chmod(0o755)
+    folder.chmod(0o777)
+    found = examine(token.uri)
+    assert problems(found) == {
+        f"token folder {folder}/tokens: others may use it (mode 0755)": f"chmod 700 {folder}/tokens",
+        f"others can write to the folder {folder} (mode 0777), and so replace the tokens": f"chmod go-w {folder}",
+    }
+    assert found.usable
+    folder.chmod(0o700)
+    token.pin_path.chmod(0o640)
+    found = examine(token.uri)
+    assert f"PIN file {token.pin_path}: others may use it (mode 0640)" in problems(found)
+    assert "others can read the file that pin-source= names" in only(found, URI).text
+    assert state(token) == "ready"
+
+
+def test_a_token_whose_files_are_gone_is_a_problem(token: Token) -> None:
+    token.pin_path.unlink()
+    found = examine(token.uri)
+    assert f"PIN file {token.pin_path} cannot be looked at" in problems(found)
+    assert "the file that pin-source= names cannot be read" in only(found, URI).text
+
+    rmtree(token.folder / "tokens")
+    found = examine(token.uri)
+    assert f"token folder {token.folder}/tokens is not there" in problems(found)
+    assert not found.usable
+
+    (token.folder / "softhsm2.conf").write_text("# nothing\n")
+    found = examine(token.uri)
+    assert problems(found)[f"configuration {token.folder}/softhsm2.conf names no directories.tokendir"] == (
+        f"kmskit token init --folder {token.folder} writes it anew"
+    )
+    assert not found.usable
+    (token.folder / "softhsm2.conf").unlink()
+    assert "x-softhsm2-conf= names no file" in only(examine(token.uri), URI).text
+
+
+def test_a_token_folder_that_this_user_cannot_use_is_a_problem(token: Token, request: pytest.FixtureRequest) -> None:
+    for folder in token.folder.parents:
+        if folder.stat().st_uid == os.geteuid() and "pytest" in str(folder):
+            folder.chmod(0o755)
+    token.folder.chmod(0o755)
+    (token.folder / "softhsm2.conf").chmod(0o644)
+    request.getfixturevalue("nobody")
+    if os.access(token.folder / "tokens", os.R_OK):
+        (token.folder / "tokens").chmod(0)
+    found = examine(token.uri)
+    assert f"token folder {token.folder}/tokens cannot be used by this user" in problems(found)
+    assert not found.usable
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (("token=demo", "token=nobody"), "there is no token of token 'nobody'"),
+        (("softhsm2.so", "nothing.so"), "module-path= names no file"),
+        (("token=demo", "slot-id=1"), "slot-id= names no token"),
+        (("pin-source", "pin-value"), "a PIN does not belong in a URI"),
+    ],
+)
+def test_a_uri_that_names_no_token_is_a_problem(token: Token, change: tuple[str, str], reason: str) -> None:
+    findings = examine(token.uri.replace(*change))
+    assert reason in only(findings, URI).text
+    assert not findings.usable
+
+
+def test_a_module_that_is_none_is_a_problem(tmp_path: Path) -> None:
+    library = tmp_path / "module.so"
+    library.write_text("no library")
+    findings = examine(f"pkcs11:token=x?module-path={library}")
+    assert "no PKCS#11 module that works here" in only(findings, URI).text
+    assert [finding.text for finding in of(findings, "token")] == [f"module {library}"]
+
+
+def test_a_pin_that_is_missing_is_asked_of_whoever_knows_it(token: Token, monkeypatch: pytest.MonkeyPatch) -> None:
+    uri = token.uri.partition("&pin-source=")[0]
+    assert "the token wants a PIN" in only(examine(uri), URI).text
+    pin = token.pin_path.read_text().strip()
+    assert examine(uri, connect=lambda uri: kmskit.connect(uri, pin=pin)).usable
+    monkeypatch.setenv("KMSKIT_PKCS11_PIN", pin)
+    findings = examine(uri)
+    assert findings.usable
+    leaks.assert_clean([repr(findings), findings._repr_html_()], pin.encode())
+
+
+def test_a_wrong_pin_is_sent_once_and_never_again_by_itself(token: Token, monkeypatch: pytest.MonkeyPatch) -> None:
+    uri, sent = token.uri.partition("&pin-source=")[0], []
+
+    def connect(uri: str) -> kmskit.Kms:
+        sent.append(uri)
+        return kmskit.connect(uri)
+
+    monkeypatch.setenv("KMSKIT_PKCS11_PIN", "not-the-right-pin")
+    assert "the token refused the PIN" in only(examine(uri, connect=connect), URI).text
+    assert sent == [uri]
+    findings = examine(uri, connect=connect)
+    assert sent == [uri]
+    sure = "make sure of the PIN, then log in with it: that sets the count back"
+    assert problems(findings) == {
+        "it was sent a wrong PIN since the last right one": sure,
+        "pkcs11:token=demo?… was not opened: it was sent a wrong PIN since the last right one": sure,
+    }
+    assert not findings.usable
+    leaks.assert_clean(repr(findings), b"not-the-right-pin")
+    kmskit.connect(token.uri).close()
+    assert examine(token.uri).usable
+
+
+@pytest.mark.parametrize(
+    ("bit", "text", "cure"),
+    [(0x20000, "one more wrong PIN locks it", "make sure"), (0x40000, "its PIN is locked", "its security officer")],
+)
+def test_a_pin_that_is_locked_or_nearly_is_not_sent(token: Token, bit: int, text: str, cure: str) -> None:
+    (file,) = token.folder.glob("tokens/*/token.object")
+    flags = (0x42D).to_bytes(8)  # What a new token has. SoftHSM itself never locks a PIN.
+    assert file.read_bytes().count(flags) == 1
+    file.write_bytes(file.read_bytes().replace(flags, (0x42D | bit).to_bytes(8)))
+    findings = examine(token.uri, connect=lambda uri: pytest.fail("the PIN was sent"))
+    assert problems(findings)[text].startswith(cure)
+    assert problems(findings)[f"pkcs11:token=demo?… was not opened: {text}"].startswith(cure)
+    assert not findings.usable
+
+
+def test_without_python_pkcs11_a_token_cannot_be_used(bare: Callable[[str], str], token: Token) -> None:
+    told = bare(f"from kmskit.doctor import examine; print(examine({token.uri!r}))")
+    assert "the pkcs11 backend needs the package pkcs11" in told
+    assert 'pip install "kmskit[pkcs11]"' in told
+    assert f"PIN file {token.pin_path} (mode 0600)" in told
+
+
+def test_findings_of_a_token_have_a_cure_in_one_line(token: Token) -> None:
+    (token.folder / "tokens").chmod(0o777)
+    for uri in (token.uri, token.uri.replace("token=demo", "token=%1b%5b2J")):
+        findings = examine(uri)
+        hostile.assert_safe(findings)
+        for finding in findings:
+            assert bool(finding.cure) == (finding.state != "ok"), finding
+            assert "\n" not in finding.cure + finding.text
 
 
 # Credentials

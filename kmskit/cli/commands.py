@@ -10,6 +10,7 @@ from kmskit.cli.keys import keys
 from kmskit.cli.look import capabilities, doctor
 from kmskit.cli.program import Program
 from kmskit.cli.signatures import sign, verify
+from kmskit.cli.tokens import token
 
 __all__ = ["kmskit"]
 
@@ -32,5 +33,5 @@ def kmskit() -> None:
     """
 
 
-for command in (keys, encrypt, decrypt, reencrypt, inspect, sign, verify, capabilities, doctor):
+for command in (keys, encrypt, decrypt, reencrypt, inspect, sign, verify, token, capabilities, doctor):
     kmskit.add_command(command)

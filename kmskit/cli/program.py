@@ -38,6 +38,12 @@ def _shared_options() -> list[click.Parameter]:
             metavar="FILE",
             **shared,
         ),
+        click.Option(
+            ["--pin-file"],
+            help="The PIN of a pkcs11: token is the first line of FILE; else pin-source=, else KMSKIT_PKCS11_PIN.",
+            metavar="FILE",
+            **shared,
+        ),
     ]
 
 

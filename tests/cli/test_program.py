@@ -56,18 +56,20 @@ def test_the_three_exit_statuses(shell: Shell) -> None:
 def test_every_command_has_help_and_the_shared_options(run: Run, names: tuple[str, ...]) -> None:
     shown = run(*names, "--help").stdout
     assert shown.startswith(f"Usage: {' '.join(('kmskit', *names))} ")
-    for option in ("--uri", "--json", "--passphrase-file"):
+    for option in ("--uri", "--json", "--passphrase-file", "--pin-file"):
         assert option in shown
     assert "..." not in shown.partition("Commands:")[2], "a first sentence is too long for a list of commands"
 
 
 @pytest.mark.parametrize("names", COMMANDS, ids=" ".join)
-def test_no_command_takes_a_passphrase_as_an_argument(names: tuple[str, ...]) -> None:
+def test_no_command_takes_a_passphrase_or_pin_as_an_argument(names: tuple[str, ...]) -> None:
     command: click.Command = program
     for name in names:
         assert isinstance(command, click.Group)
         command = command.commands[name]
-    assert not [option for parameter in command.params for option in parameter.opts if option == "--passphrase"]
+    assert not [
+        option for parameter in command.params for option in parameter.opts if option in ("--passphrase", "--pin")
+    ]
 
 
 # The shared options

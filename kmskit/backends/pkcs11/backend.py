@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 import os
 import re
@@ -13,11 +12,9 @@ from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
 from itertools import count
-from pathlib import Path
 from time import monotonic
 from typing import Any, ClassVar, Self, TypeVar
 
-import platformdirs
 from pkcs11.exceptions import PKCS11Error
 
 from kmskit import refusals
@@ -32,6 +29,7 @@ from kmskit.backends.pkcs11.pin import PinOption
 from kmskit.backends.pkcs11.ready import ReadyKey
 from kmskit.backends.pkcs11.records import Records
 from kmskit.backends.pkcs11.sessions import Sessions
+from kmskit.backends.pkcs11.tokens import notes_file
 from kmskit.backends.publickey import PublicKey
 from kmskit.ciphertext import MAX_PLAINTEXT, OVERHEAD, parse
 from kmskit.context import canonical
@@ -106,7 +104,7 @@ class Pkcs11Backend(Backend):
         location = Location.parse(uri)
         sessions = Sessions.open(location, pin, may_ask=_may_ask)
         try:
-            notes = Notes(_notes_file(location, sessions.identity), clock or time.time)
+            notes = Notes(notes_file(location, sessions.identity), clock or time.time)
             return cls(uri, sessions, notes, _FRESH_SECONDS if clock is None else 0.0)
         except PKCS11Error as error:
             problem = faults.translate(error)
@@ -330,13 +328,15 @@ class Pkcs11Backend(Backend):
             self._require(key.spec, algorithm)
         public = self._checked(key).public
         if public is None:
-            raise UnsupportedError(f"a {key.spec.name} key has no public half")
+            raise UnsupportedError(f"an {key.spec.name} key has no public half")
         return public
 
     def _require(self, spec: Spec, algorithm: Algorithm) -> None:
         """UnsupportedError if the token does not have an algorithm."""
         if reason := self._offer.why_no_algorithm(spec, algorithm):
-            raise UnsupportedError(f"{algorithm.name}: {reason}", hint="kms.capabilities() shows what is there")
+            offered = ", ".join(self._offer.algorithms(spec, algorithm.usage))
+            hint = f"{spec.name} keys have {offered} here" if offered else "kms.capabilities() shows what is there"
+            raise UnsupportedError(f"{algorithm.name}: {reason}", hint=hint)
 
     def _use(self, key: ReadyKey, work: Callable[..., bytes], *arguments: Any) -> bytes:
         """What `work` returns for a session, the key and the arguments; done once more after what can be mended."""
@@ -395,11 +395,3 @@ class Pkcs11Backend(Backend):
         """Make keys ready anew, after a change by anyone."""
         self._ready.clear()
         self._next_rotation = 0.0
-
-
-def _notes_file(location: Location, identity: bytes) -> Path:
-    """Beside a configuration of the user's own; else in the user's data folder. One file a token."""
-    name = hashlib.sha256(identity + (location.reserved or "").encode()).hexdigest()[:32] + ".db"
-    if location.configuration is not None:
-        return Path(location.configuration).parent / f"notes-{name}"
-    return platformdirs.user_data_path("kmskit") / "tokens" / name

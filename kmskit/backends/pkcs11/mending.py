@@ -13,6 +13,8 @@ from contextlib import suppress
 from pathlib import Path
 from time import sleep
 
+from kmskit.backends.pkcs11.places import token_folder
+
 __all__ = ["mend"]
 
 _KEPT = "kept"
@@ -30,21 +32,13 @@ def mend(configuration: str) -> None:
     """
     with suppress(OSError):
         kept = Path(configuration).parent / _KEPT
-        for record in _token_folder(configuration).glob(f"*/{_RECORD}"):
+        for record in Path(token_folder(configuration) or os.devnull).glob(f"*/{_RECORD}"):
             copy = kept / record.parent.name
             content = _settled(record)
             if content:
                 _keep(copy, content)
             elif copy.exists():
                 _put(record, copy.read_bytes())
-
-
-def _token_folder(configuration: str) -> Path:
-    for line in Path(configuration).read_text(errors="surrogateescape").splitlines():
-        name, _, folder = line.partition("=")
-        if name.strip() == "directories.tokendir" and folder.strip():
-            return Path(folder.strip())
-    raise FileNotFoundError(configuration)
 
 
 def _settled(record: Path) -> bytes:

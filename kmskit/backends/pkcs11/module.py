@@ -30,7 +30,7 @@ from kmskit.errors import ConfigurationError
 __all__ = ["Module", "Resident"]
 
 _CONFIGURATION = "SOFTHSM2_CONF"
-_PATIENCE_AT_EXIT = 2.0
+_PATIENCE = 2.0
 _copies = count()
 _Key = tuple[str, str | None, str | None]
 
@@ -202,8 +202,9 @@ class Module:
 
     def find(self, wanted: tuple[tuple[str, str], ...]) -> Any:
         """The one token that has these attributes; ConfigurationError if there is none, or more than one."""
-        tokens = self.tokens()
-        fitting = [token for token in tokens if all(_attribute(token, name) == value for name, value in wanted)]
+        tokens, fitting = self._fitting(wanted)
+        if not fitting and self.residents and self._look_anew():
+            tokens, fitting = self._fitting(wanted)
         if len(fitting) == 1:
             return fitting[0]
         asked = ", ".join(f"{name} {value!r}" for name, value in wanted) or "any name"
@@ -217,6 +218,24 @@ class Module:
             code="CKR_TOKEN_NOT_PRESENT",
             hint="kmskit token init --label NAME makes one with SoftHSM; kmskit token list shows those that are there",
         )
+
+    def _fitting(self, wanted: tuple[tuple[str, str], ...]) -> tuple[list[Any], list[Any]]:
+        """All tokens, and those that have these attributes."""
+        tokens = self.tokens()
+        return tokens, [token for token in tokens if all(_attribute(token, name) == value for name, value in wanted)]
+
+    def _look_anew(self) -> bool:
+        """Initialise the module anew, so that it sees a token that another process has made since; False if it cannot.
+
+        Those who use other tokens of the module log in again at their next call.
+        """
+        with self.lock:
+            generation = self.generation
+            if self._ours and self._rest(_PATIENCE):
+                self.restart()
+            for resident in self.residents.values():
+                resident.go_on(handles_are_good=self.generation == generation)
+            return self.generation != generation
 
     # Rest: at a fork and at the end nobody is inside of the module.
 
@@ -242,8 +261,8 @@ class Module:
 
     def at_exit(self) -> None:
         """Finalise the module before the interpreter and OpenSSL go, if no thread is left in a call."""
-        if os.getpid() == self._process and self.lock.acquire(timeout=_PATIENCE_AT_EXIT):
-            if self._rest(_PATIENCE_AT_EXIT):
+        if os.getpid() == self._process and self.lock.acquire(timeout=_PATIENCE):
+            if self._rest(_PATIENCE):
                 self._finalize()
             self.lock.release()
 

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable
 from getpass import getpass
 
+from kmskit import markup
 from kmskit.backends.pkcs11.location import Location
 from kmskit.errors import ConfigurationError
 
@@ -63,7 +64,8 @@ def find_pin(location: Location, option: PinOption, *, may_ask: bool) -> Pin | N
     if value is None and location.names_a_token():
         value = os.environ.get(_VARIABLE) or None
     if value is None and may_ask and _can_ask():
-        value = _ask(f"PIN of the token {dict(location.wanted).get('token', '')}: ".replace(" : ", ": "))
+        label = markup.printable(dict(location.wanted).get("token", ""))
+        value = _ask(f"PIN of the token {label}".rstrip() + ": ")
     if value is None:
         return None
     if not isinstance(value, str):
@@ -87,6 +89,6 @@ def _can_ask() -> bool:
 
 def _ask(question: str) -> str | None:
     try:
-        return getpass(question)
+        return getpass(question) or None  # Whoever only presses Enter has no PIN to send.
     except (EOFError, NotImplementedError):  # A kernel that runs a notebook by itself has nobody to pass it to.
         return None

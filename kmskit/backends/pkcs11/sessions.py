@@ -20,13 +20,13 @@ from kmskit.backends.pkcs11.cryptoki import Session
 from kmskit.backends.pkcs11.location import Location
 from kmskit.backends.pkcs11.module import Module
 from kmskit.backends.pkcs11.pin import Pin, PinOption
+from kmskit.backends.pkcs11.tokens import TRIES_WERE_WRONG, identity
 from kmskit.errors import AuthenticationError, ConfigurationError, KmsError, ServiceUnavailableError
 
 __all__ = ["Sessions"]
 
 _USER = 1  # CKU_USER
 _PATIENCE = 30.0
-_TRIES_WERE_WRONG = TokenFlag.USER_PIN_COUNT_LOW | TokenFlag.USER_PIN_FINAL_TRY | TokenFlag.USER_PIN_LOCKED
 
 
 class Sessions:
@@ -43,7 +43,7 @@ class Sessions:
         self.epoch = 0
         self.token = token
         self._wanted = location.wanted
-        self.identity = _identity(token)
+        self.identity = identity(token)
         self._users = 0
         self._generation = 0
         self._pin: Pin | None = None
@@ -74,7 +74,8 @@ class Sessions:
                 known = _known(module, token)
             # Outside of the lock, because it may wait for someone to type.
             login_required = TokenFlag.LOGIN_REQUIRED in token.flags
-            given = pin.find_pin(location, option, may_ask=may_ask and known is None) if login_required else None
+            may_ask &= known is None and TokenFlag.PROTECTED_AUTHENTICATION_PATH not in token.flags
+            given = pin.find_pin(location, option, may_ask=may_ask) if login_required else None
             with module.lock:
                 sessions = _known(module, token) or cls(module, location, token)
                 sessions._join(given)
@@ -183,7 +184,7 @@ class Sessions:
                 # finalised the module.
                 self._restart_module()
             self.token = self.module.find(self._wanted)
-            if again and _identity(self.token) != self.identity:
+            if again and identity(self.token) != self.identity:
                 raise ServiceUnavailableError("another token is in the place of this one", hint="connect again")
             anchor = self._open_p11()
             try:
@@ -223,7 +224,7 @@ class Sessions:
             raise AuthenticationError(
                 "the token has locked the PIN", code="CKR_PIN_LOCKED", hint="its security officer can set a new one"
             )
-        if again and (not self._pin.accepted or flags & _TRIES_WERE_WRONG):
+        if again and (not self._pin.accepted or flags & TRIES_WERE_WRONG):
             raise AuthenticationError(
                 "the login to the token was lost, and the PIN is not sent again by itself, since it may be a wrong one",
                 hint="connect again with the right PIN",
@@ -244,7 +245,7 @@ class Sessions:
     def answers(self, session: Session) -> bool:
         """Whether a session is well: it is there, logged in where that is needed, and so is its token."""
         try:
-            if _identity(self.token.slot.get_token()) != self.identity:
+            if identity(self.token.slot.get_token()) != self.identity:
                 return False
         except PKCS11Error:
             self._was_away = True
@@ -312,9 +313,4 @@ class Sessions:
 
 def _known(module: Module, token: Any) -> Sessions | None:
     """The sessions that another Kms has with a token."""
-    return cast("Sessions | None", module.residents.get(_identity(token)))
-
-
-def _identity(token: Any) -> bytes:
-    """What tells a token from all others in a module. Serial numbers alone do not: NSS gives all of its tokens one."""
-    return b"|".join((token.manufacturer_id.encode(), token.model.encode(), token.serial, token.label.encode()))
+    return cast("Sessions | None", module.residents.get(identity(token)))

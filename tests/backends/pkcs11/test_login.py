@@ -371,3 +371,18 @@ def test_a_closed_kms_is_closed_also_while_another_one_uses_the_token(token: Tok
             with pytest.raises(ConfigurationError, match="closed"):
                 use()
         assert other.key("orders").decrypt(ciphertext) == b"x"
+
+
+def test_a_token_that_another_process_made_meanwhile_is_found(token: Token) -> None:
+    """SoftHSM looks for tokens when it is initialised, and here it has long been."""
+    with kmskit.connect(token.uri) as kms:
+        key = kms.create_key("orders")
+        ciphertext = key.encrypt(b"x")
+        uri = in_child(lambda: kmskit.softhsm.token(token.folder, "second").uri)
+        with kmskit.connect(uri) as other:
+            assert other.create_key().state == "ENABLED"
+            assert key.decrypt(ciphertext) == b"x"
+        assert kms.key("orders") == key
+        with pytest.raises(ConfigurationError, match="no token of token 'third'"):
+            kmskit.connect(token.uri.replace("token=kmskit", "token=third"))
+        assert key.decrypt(ciphertext) == b"x"
