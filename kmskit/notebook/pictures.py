@@ -37,7 +37,7 @@ class Picture:
 # Pencils
 
 
-def _key(x: float, y: float, colour: str, scale: float = 1) -> str:
+def small_key(x: float, y: float, colour: str, scale: float = 1) -> str:
     """A small key, lying, its bow centred on (x, y)."""
     drawing = svg.line("M6 0h19m-9 0v5m6 -5v6", colour, 2.6)
     bow = f'<circle r="6" fill="none" stroke="{colour}" stroke-width="2.6"/>'
@@ -77,7 +77,7 @@ def one_interface() -> Picture:
         parts += [svg.text(325, y + 24, back, 12, anchor="middle"), svg.arrow(416, y + 7, 234)]
     for at, (colour, name, where, uri) in enumerate(places):
         y = 52 + 74 * at
-        parts += [svg.box(432, y, 300, 64, TINTS[colour], colour), _key(456, y + 31, colour)]
+        parts += [svg.box(432, y, 300, 64, TINTS[colour], colour), small_key(456, y + 31, colour)]
         parts += [svg.text(496, y + 27, name, 14, style="bold"), svg.text(716, y + 27, where, 12, "#424a53", "end")]
         parts += [svg.text(496, y + 48, uri, 11, GREY, style="mono")]
     parts += [_cross(264, 293, RED), svg.text(282, 297, "the key never crosses", 13, RED, style="bold")]
@@ -97,7 +97,10 @@ def who_can_forge() -> Picture:
     parts += [*_holder(left + 20, "private key", "one holder")]
     for y in (74, 108, 142):
         parts += [svg.arrow(left + 150, y + 14, left + 210), svg.box(left + 216, y, 102, 28, TINTS[BLUE], BLUE, 6)]
-        parts += [_key(left + 234, y + 13, BLUE, 0.7), svg.text(left + 310, y + 18, "public key", 11.5, anchor="end")]
+        parts += [
+            small_key(left + 234, y + 13, BLUE, 0.7),
+            svg.text(left + 310, y + 18, "public key", 11.5, anchor="end"),
+        ]
     parts += [*_verdicts(left + 20, (BLUE, "everyone"), (ORANGE, "the holder alone"))]
     parts += [svg.text(left + 20, 270, "So it is evidence, also before a third party.", 12.5)]
     parts += [svg.text(right + 20, 54, "MAC", 16, style="bold")]
@@ -115,7 +118,7 @@ def who_can_forge() -> Picture:
 
 def _holder(x: float, secret: str, who: str) -> Iterator[str]:
     yield svg.box(x, 74, 124, 96, TINTS[ORANGE], ORANGE)
-    yield _key(x + 44, 106, ORANGE, 1.3)
+    yield small_key(x + 44, 106, ORANGE, 1.3)
     yield svg.text(x + 62, 140, secret, 12.5, anchor="middle")
     yield svg.text(x + 62, 158, who, 12, GREY, "middle")
 
@@ -154,7 +157,10 @@ def anatomy(key: Key) -> Picture:
     for at in range(shown):
         y = 68 + 46 * at
         primary = at == shown - 1
-        parts += [svg.box(498, y, 220, 38, _DUSK, _AMBER if primary else "none", 6), _key(516, y + 18, _AMBER, 0.8)]
+        parts += [
+            svg.box(498, y, 220, 38, _DUSK, _AMBER if primary else "none", 6),
+            small_key(516, y + 18, _AMBER, 0.8),
+        ]
         parts += [svg.text(548, y + 24, f"version {count - shown + at + 1}", 13, WHITE)]
         parts += [svg.text(706, y + 24, "primary" if primary else "opens only", 12, _MIST, "end")]
     parts += [svg.text(608, 286, "used inside, by the backend alone", 12.5, GREY, "middle")]

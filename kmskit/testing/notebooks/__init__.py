@@ -8,7 +8,8 @@ with wrong answers (`exercises`; `kmskit.notebook` says how one is written). The
 `python -m kmskit.testing.notebooks NOTEBOOK...` runs notebooks and stores their outputs (`store`).
 
 Kernels run in the Python that runs pytest, with PYTHONHASHSEED=0, without KMSKIT_URI, and without the user's Jupyter
-and IPython settings.
+and IPython settings. With `--notebook-uri URI` that is their KMSKIT_URI: a notebook that is meant for every backend
+must show there what it shows in memory.
 """
 
 from __future__ import annotations

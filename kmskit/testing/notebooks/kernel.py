@@ -17,17 +17,25 @@ __all__ = ["client", "same_for_everyone"]
 
 _FOLDERS = ("IPYTHONDIR", "JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR")
 _UNSET = ("KMSKIT_URI", "PYTHONSTARTUP")
+_SET = ("PYTHONHASHSEED", "TMPDIR")
 
 
 @contextmanager
-def same_for_everyone() -> Iterator[Path]:
-    """Set the environment that kernels are started with; yields a folder that goes when it ends."""
-    before = {name: os.environ.get(name) for name in (*_FOLDERS, *_UNSET, "PYTHONHASHSEED")}
+def same_for_everyone(uri: str | None = None) -> Iterator[Path]:
+    """Set the environment that kernels are started with; yields a folder that goes when it ends.
+
+    Args:
+        uri: the kernels' KMSKIT_URI; they have none if it is left out.
+    """
+    before = {name: os.environ.get(name) for name in (*_FOLDERS, *_UNSET, *_SET)}
     with TemporaryDirectory(prefix="notebooks-", ignore_cleanup_errors=True) as folder:
         try:
             for name in _UNSET:
                 os.environ.pop(name, None)
-            os.environ.update(dict.fromkeys(_FOLDERS, folder), PYTHONHASHSEED="0")
+            # nbval kills its kernels, so they leave their temporary files: here these go with the folder.
+            os.environ.update(dict.fromkeys(_FOLDERS, folder), PYTHONHASHSEED="0", TMPDIR=folder)
+            if uri is not None:
+                os.environ["KMSKIT_URI"] = uri
             yield Path(folder)
         finally:
             for name, value in before.items():

@@ -41,6 +41,7 @@ def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginMa
     for field in fields(Limits):
         option, text = _OPTIONS[field.name]
         group.addoption(option, type=int, default=field.default, metavar="N", help=f"{text} ({field.default})")
+    group.addoption("--notebook-uri", metavar="URI", help="KMSKIT_URI of the kernels: the same outputs elsewhere")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -51,7 +52,7 @@ def pytest_configure(config: pytest.Config) -> None:
         raise pytest.UsageError("--nbval-lax compares nothing that is not marked; leave it out")
     stack = ExitStack()
     config.add_cleanup(stack.close)
-    folder = stack.enter_context(same_for_everyone())
+    folder = stack.enter_context(same_for_everyone(option.notebook_uri))
     option.nbval = True
     option.nbval_current_env = option.nbval_kernel_name is None
     if option.nbval_cell_timeout == _NBVAL_TIMEOUT:

@@ -115,6 +115,19 @@ def test_the_summary_tells_how_much_was_compared(course: subprocess.CompletedPro
     ]
 
 
+def test_notebooks_run_in_the_backend_that_is_named_and_leave_no_file(tmp_path: Path) -> None:
+    """nbval kills its kernels, so what they would tidy up at their end is left to the plugin."""
+    uri = f"software://{tmp_path}/keys.db"
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    left = code("import tempfile\nfolder = tempfile.TemporaryDirectory()")
+    used = code("from kmskit.notebook import scratch\nprint(scratch().uri)", printed(f"{uri}\n"))
+    write(tmp_path / "elsewhere.ipynb", notebook(left, used, *map(prints, "abc")))
+    done = run(*PLUGIN, "elsewhere.ipynb", f"--notebook-uri={uri}", folder=tmp_path, TMPDIR=str(temporary))
+    assert re.findall(r"^(\w+) elsewhere\.ipynb::Cell", done.stdout, re.MULTILINE) == ["PASSED"] * 5
+    assert list(temporary.iterdir()) == []
+
+
 def test_lax_comparison_is_refused_also_where_plugins_do_not_load_by_themselves(tmp_path: Path) -> None:
     done = run(*PLUGIN, "--nbval-lax", folder=tmp_path, PYTEST_DISABLE_PLUGIN_AUTOLOAD="1")
     assert done.returncode == 4
