@@ -169,6 +169,6 @@ def choose(spec: Spec, usage: KeyUsage, algorithm: str | None) -> Algorithm:
     if algorithm in names:
         return ALGORITHMS[algorithm]
     raise UnsupportedError(
-        f"algorithm: a {spec.name} key for {usage} has no {algorithm!r}",
+        f"algorithm: an {spec.name} key for {usage} has no {algorithm!r}",
         hint=f"it has {', '.join(names)}" if names else f"usages of {spec.name}: {', '.join(spec.algorithms)}",
     )

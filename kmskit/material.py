@@ -25,10 +25,10 @@ def canonical(material: Any, spec: Spec) -> bytes:
     if spec.asymmetric:
         return _private(material, spec)
     if not isinstance(material, bytes | bytearray | memoryview):
-        raise TypeError(f"material: the bytes of a {spec.name} key expected, not {type(material).__name__}")
+        raise TypeError(f"material: the bytes of an {spec.name} key expected, not {type(material).__name__}")
     secret = bytes(material)
     if len(secret) * 8 != spec.bits:
-        raise ValueError(f"material: a {spec.name} key has {spec.bits // 8} bytes, not {len(secret)}")
+        raise ValueError(f"material: an {spec.name} key has {spec.bits // 8} bytes, not {len(secret)}")
     return secret
 
 

@@ -218,8 +218,8 @@ def test_import_takes_bytes_pem_der_and_stdin(run: Run, kms: kmskit.Kms, tmp_pat
 @pytest.mark.parametrize(
     ("spec", "material", "reason"),
     [
-        ("AES_256", b"x" * 31, "a AES_256 key has 32 bytes, not 31"),
-        ("AES_256", b"", "a AES_256 key has 32 bytes, not 0"),
+        ("AES_256", b"x" * 31, "an AES_256 key has 32 bytes, not 31"),
+        ("AES_256", b"", "an AES_256 key has 32 bytes, not 0"),
         ("AES_256", b"x" * 100_000, "more than 65,536 bytes"),
         ("EC_P256", b"nonsense", "no private key in PEM or DER could be read"),
         ("EC_P384", private_pem(ec.generate_private_key(ec.SECP256R1())), "EC_P384 expected, not EC_P256"),

@@ -60,7 +60,7 @@ def read_public(session: Session, handle: int, spec: Spec) -> Any:
     except ValueError:
         pass
     raise UnsupportedError(
-        f"the token does not show the public half of a {spec.name} key in a form that is known",
+        f"the token does not show the public half of an {spec.name} key in a form that is known",
         hint="kms.capabilities() shows what is known to work",
     )
 
