@@ -1,9 +1,11 @@
 #!/bin/sh
-# Make .venv with every package pinned, and bring the programs that pip cannot.
+# Make .venv with every package pinned, and bring the programs that pip cannot; with the argument `nss` NSS as well.
 # Most `make` targets start here, so when nothing has changed it looks around and ends.
 # It writes nothing outside this folder, but what apt installs.
 set -eu
 cd "$(dirname "$0")/.."
+
+wanted=${1:-}
 
 say() { printf '%s\n' "$*" >&2; }
 
@@ -22,8 +24,11 @@ missing() {
     command -v "${KMSKIT_CHROMIUM:-chromium}" >/dev/null || echo chromium
     command -v openssl >/dev/null || echo openssl
     # The Node.js inside Playwright is linked with it.
-    PATH="$PATH:/sbin" ldconfig -p 2>/dev/null | grep -q libatomic.so.1 || echo libatomic1
+    has_library libatomic.so.1 || echo libatomic1
+    [ "$wanted" != nss ] || has_library libsoftokn3.so || echo libnss3
 }
+
+has_library() { PATH="$PATH:/sbin" ldconfig -p 2>/dev/null | grep -q "$1"; }
 
 # Nobody is asked for a password: without one to spare, what needs root is left to the user.
 bring() {

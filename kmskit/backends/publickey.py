@@ -29,7 +29,6 @@ class PublicKey:
     def __init__(self, spec: Spec, public_key: Any) -> None:
         self._spec = spec
         self.public_key: Any = public_key
-        self._modulus: int | None = public_key.public_numbers().n if spec.family == "RSA" else None
 
     def has_size(self, value: Buffer) -> bool:
         """Whether an RSA ciphertext or signature is as long as the modulus, and a smaller number than it.
@@ -37,9 +36,10 @@ class PublicKey:
         RFC 8017 (7.1.2, 8.1.2 and 5.2) demands both. OpenSSL also takes a shorter one, whose leading zeros someone has
         cut off; and what a PKCS#11 module says of a number that is too large is not always that the data is wrong.
         """
-        if self._modulus is None:
+        if self._spec.family != "RSA":
             return True
-        return len(value) == self._spec.bits // 8 and int.from_bytes(value) < self._modulus
+        modulus: int = self.public_key.public_numbers().n
+        return len(value) == self._spec.bits // 8 and int.from_bytes(value) < modulus
 
     def encrypt(self, plaintext: Buffer, context: Context, algorithm: Algorithm | None) -> bytes:
         """The context is None or empty: RSA-OAEP has no place for one, and `Key` has refused others."""

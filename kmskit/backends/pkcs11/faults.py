@@ -169,6 +169,7 @@ def name_of(error: PKCS11Error) -> str:
 
 
 _AWAY = ("the token does not answer", "look whether it is there and its module runs; the same call may then succeed")
+_FAILED = ("the token failed and does not say why", "it may be away or out of memory; the same call may succeed later")
 _BUSY = ("the token is out of sessions or memory", "close what else uses it, then try again")
 _PIN = ("the token refused the PIN", "give the right one to connect(pin=...): nothing is tried again by itself")
 
@@ -183,14 +184,13 @@ _MEANINGS: dict[str, tuple[type[KmsError], str, str]] = {
             "SLOT_ID_INVALID",
             "SESSION_CLOSED",
             "SESSION_HANDLE_INVALID",
-            "GENERAL_ERROR",
-            "FUNCTION_FAILED",
             "FUNCTION_CANCELED",
             "CANCEL",
             "CRYPTOKI_NOT_INITIALIZED",
         ),
         (ServiceUnavailableError, *_AWAY),
     ),
+    **dict.fromkeys(("GENERAL_ERROR", "FUNCTION_FAILED"), (ServiceUnavailableError, *_FAILED)),
     **dict.fromkeys(
         ("HOST_MEMORY", "DEVICE_MEMORY", "SESSION_COUNT", "EXCEEDED_MAX_ITERATIONS"), (ServiceUnavailableError, *_BUSY)
     ),

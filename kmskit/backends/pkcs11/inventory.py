@@ -224,7 +224,9 @@ def _new_key(
     spec = _spec(session, handle, values)
     if spec is None or (spec.asymmetric and key_id not in publics):
         return None
-    generated = _flag(values[_A.NEVER_EXTRACTABLE])  # Always so of what is generated here, never of what is imported.
+    generated = _flag(
+        values[_A.NEVER_EXTRACTABLE]
+    )  # So of what is generated here, and by the standard of nothing else.
     if not spec.asymmetric:
         return TokenKey(key_id, spec, spec.default_usage, generated, [])
     (public, verifies), *others = publics[key_id]

@@ -45,6 +45,7 @@ class Note:
 
     Attributes:
         was_enabled: the state to which a scheduled deletion that is cancelled goes back.
+        imported: whether the key came from outside; None where it was not made through these notes.
     """
 
     aliases: tuple[str, ...] = ()
@@ -54,6 +55,7 @@ class Note:
     next_rotation: float | None = None
     deletion_date: float | None = None
     was_enabled: bool = True
+    imported: bool | None = None
 
 
 class Notes:

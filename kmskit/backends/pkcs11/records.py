@@ -108,7 +108,9 @@ class Records:
             description=note.description,
             tags=MappingProxyType(dict(note.tags)),
             protection=Protection.HSM,
-            origin=Origin.GENERATED if key.generated else Origin.IMPORTED,
+            origin=Origin.IMPORTED
+            if note.imported or (note.imported is None and not key.generated)
+            else Origin.GENERATED,
             rotation_period=None if note.rotation_seconds is None else timedelta(seconds=note.rotation_seconds),
             next_rotation=_moment(note.next_rotation),
             deletion_date=_moment(note.deletion_date) if state is KeyState.PENDING_DELETION else None,
@@ -129,7 +131,7 @@ class Records:
                 self._check_alias(alias)
         key_id = inventory.new_key_id(self.now())
         key = self._keys.make(key_id, SPECS[new.spec], new.usage, new.alias or "", maker, *material)
-        note = Note(aliases=aliases, description=new.description, tags=dict(new.tags))
+        note = Note(aliases=aliases, description=new.description, tags=dict(new.tags), imported=bool(material))
         try:
             with self._notes.change():
                 for alias in aliases:

@@ -21,6 +21,7 @@ __all__ = [
     "Conformance",
     "KeyPool",
     "algorithms",
+    "create",
     "flipped",
     "listed",
     "new_alias",
@@ -97,6 +98,15 @@ def require(kms: Kms, spec: KeySpec, operation: str) -> Support:
     if not support:
         pytest.skip(f"{kms.backend}, {spec} {operation}: {support.reason}")
     return support
+
+
+def create(kms: Kms, alias: str | None = None, **given: Any) -> Key:
+    """A key for a test to which every spec is right: AES-256, or the first that the backend makes.
+
+    Some tokens have no authenticated encryption, and keys that are named, listed and deleted like any other.
+    """
+    spec = next(spec for spec in KeySpec if kms.supports(spec, "create"))
+    return kms.create_key(alias, spec, **given)
 
 
 def algorithms(key: Key) -> list[str | None]:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from kmskit import AlreadyExistsError, KeyNotFoundError, KeySpec, KeyState, KeyUsage, Kms
-from kmskit.testing.conformance.base import Conformance, listed, new_alias
+from kmskit.testing.conformance.base import Conformance, create, listed, new_alias, require
 
 __all__ = ["NamingConformance"]
 
@@ -18,7 +18,7 @@ class NamingConformance(Conformance):
 
     def test_a_key_has_as_many_aliases_as_it_is_given(self, kms: Kms) -> None:
         first, second = new_alias(), new_alias()
-        key = kms.create_key(first)
+        key = create(kms, first)
         key.add_alias(f"alias/{second}")
         assert set(key.aliases) == set(kms.key(first).aliases) == {first, second}
         assert kms.key(second) == key
@@ -29,7 +29,7 @@ class NamingConformance(Conformance):
 
     def test_an_alias_belongs_to_one_key(self, kms: Kms) -> None:
         alias = new_alias()
-        key, other = kms.create_key(alias), kms.create_key()
+        key, other = create(kms, alias), create(kms)
         for taken in (alias, f"alias/{alias}"):
             with pytest.raises(AlreadyExistsError) as refused:
                 other.add_alias(taken)
@@ -39,7 +39,7 @@ class NamingConformance(Conformance):
 
     def test_an_alias_moves_to_another_key(self, kms: Kms) -> None:
         alias = new_alias()
-        old, new = kms.create_key(alias), kms.create_key()
+        old, new = create(kms, alias), create(kms)
         old.remove_alias(alias)
         new.add_alias(alias)
         assert kms.key(alias) == new
@@ -47,14 +47,14 @@ class NamingConformance(Conformance):
 
     def test_only_an_alias_of_the_key_is_removed(self, kms: Kms) -> None:
         alias = new_alias()
-        key, other = kms.create_key(alias), kms.create_key()
+        key, other = create(kms, alias), create(kms)
         for name in (alias, new_alias()):
             with pytest.raises(KeyNotFoundError):
                 other.remove_alias(name)
         assert kms.key(alias) == key
 
     def test_an_alias_may_not_look_like_a_key_id(self, kms: Kms) -> None:
-        key = kms.create_key()
+        key = create(kms)
         for name in (
             key.id,
             "123e4567-e89b-12d3-a456-426614174000",
@@ -63,16 +63,16 @@ class NamingConformance(Conformance):
             "key-hzz62f1cb66fa42qo7zcb",
         ):
             with pytest.raises(ValueError, match="alias"):
-                kms.create_key(name)
+                create(kms, name)
             with pytest.raises(ValueError, match="alias"):
                 key.add_alias(name)
         assert kms.key(key.id).aliases == ()
 
     def test_an_alias_is_text_of_a_sensible_length(self, kms: Kms) -> None:
-        key = kms.create_key()
+        key = create(kms)
         for name in ("", "alias/", "x" * 250):
             with pytest.raises(ValueError, match="alias"):
-                kms.create_key(name)
+                create(kms, name)
             with pytest.raises(ValueError, match="alias"):
                 key.add_alias(name)
         wrong: Any
@@ -85,7 +85,7 @@ class NamingConformance(Conformance):
     # Description and tags
 
     def test_a_description_changes_alone(self, kms: Kms) -> None:
-        key = kms.create_key(description="before", tags={"a": "1"})
+        key = create(kms, description="before", tags={"a": "1"})
         key.update(description="after, 之后")
         for shown in (key, kms.key(key.id)):
             assert (shown.description, dict(shown.tags)) == ("after, 之后", {"a": "1"})
@@ -93,7 +93,7 @@ class NamingConformance(Conformance):
         assert (kms.key(key.id).description, dict(kms.key(key.id).tags)) == ("", {"a": "1"})
 
     def test_tags_are_replaced_as_a_whole(self, kms: Kms) -> None:
-        key = kms.create_key(description="kept", tags={"a": "1", "b": "2"})
+        key = create(kms, description="kept", tags={"a": "1", "b": "2"})
         key.update(tags={"b": "3", "c": "4"})
         for shown in (key, kms.key(key.id)):
             assert (shown.description, dict(shown.tags)) == ("kept", {"b": "3", "c": "4"})
@@ -103,7 +103,7 @@ class NamingConformance(Conformance):
         assert dict(kms.key(key.id).tags) == {}
 
     def test_tags_and_descriptions_are_text(self, kms: Kms) -> None:
-        key = kms.create_key()
+        key = create(kms)
         wrong: Any
         for wrong in ({"a": 1}, {1: "a"}, {"a": None}, "text", 7):
             with pytest.raises(TypeError, match="tags"):
@@ -115,7 +115,7 @@ class NamingConformance(Conformance):
             key.update(tags={"": "empty name"})
 
     def test_tags_are_read_only(self, kms: Kms) -> None:
-        tags: Any = kms.create_key(tags={"a": "1"}).tags
+        tags: Any = create(kms, tags={"a": "1"}).tags
         with pytest.raises(TypeError):
             tags["a"] = "2"
 
@@ -123,9 +123,9 @@ class NamingConformance(Conformance):
 
     def test_keys_are_found_by_tag(self, kms: Kms) -> None:
         mark = new_alias()
-        first = kms.create_key(tags={"mark": mark, "stage": "test"})
-        second = kms.create_key(tags={"mark": mark, "stage": "live"})
-        third = kms.create_key(tags={"other": mark})
+        first = create(kms, tags={"mark": mark, "stage": "test"})
+        second = create(kms, tags={"mark": mark, "stage": "live"})
+        third = create(kms, tags={"other": mark})
         assert set(listed(kms, tag=("mark", mark))) == {first.id, second.id}
         assert listed(kms, tag={"mark": mark, "stage": "live"}) == [second.id]
         assert {first.id, second.id} <= set(listed(kms, tag="mark"))
@@ -135,6 +135,7 @@ class NamingConformance(Conformance):
         assert listed(kms, tag=("mark", mark)) == [first.id]
 
     def test_keys_are_found_by_what_they_are(self, kms: Kms) -> None:
+        require(kms, KeySpec.AES_256, "encrypt")
         mark = new_alias()
         alias, tags = new_alias(), {"mark": mark}
         key, disabled = kms.create_key(alias, tags=tags), kms.create_key(tags=tags)
@@ -160,7 +161,7 @@ class NamingConformance(Conformance):
 
     def test_a_listing_goes_on_over_the_end_of_a_page(self, kms: Kms) -> None:
         mark = new_alias()
-        made = [kms.create_key(tags={"mark": mark}).id for _ in range(self.page + 1)]
+        made = [create(kms, tags={"mark": mark}).id for _ in range(self.page + 1)]
         found = listed(kms, tag=("mark", mark))
         assert len(found) == len(made)
         assert set(found) == set(made)
@@ -169,12 +170,13 @@ class NamingConformance(Conformance):
         assert set(made) <= set(everything)
 
     def test_a_listing_is_lazy(self, kms: Kms) -> None:
-        kms.create_key()
+        create(kms)
         listing = kms.keys()
         assert iter(listing) is listing
         assert len(list(islice(listing, 1))) == 1
 
     def test_a_listed_key_can_be_used(self, kms: Kms) -> None:
+        require(kms, KeySpec.AES_256, "encrypt")
         mark = new_alias()
         made = kms.create_key(tags={"mark": mark})
         (key,) = kms.keys(tag=("mark", mark))
