@@ -72,6 +72,7 @@ class Pkcs11Backend(Backend):
         self._keys = TokenKeys(sessions)
         self._records = Records(self._keys, notes)
         self._offer = mechanisms.Offer(sessions.module.cryptoki, sessions.token)
+        self._offered: set[tuple[KeySpec, str]] = set()
         self._fresh_seconds = fresh_seconds
         self._fresh_until = 0.0
         self._next_rotation = 0.0
@@ -308,8 +309,8 @@ class Pkcs11Backend(Backend):
         with self._records.lock:
             self._check_open()
             key = self._records.usable(key_id)
-            uses = self._uses[key.newest.version]
-            made = ReadyKey(key_id, key.spec, self._keys.epoch, self._keys.public(key), monotonic(), uses)
+            public = self._keys.public(key)
+            made = ReadyKey(key_id, key.spec, key.epoch, public, monotonic(), self._uses[key.newest.version])
             made.take(key)
             if len(self._ready) >= _READY_KEYS:
                 del self._ready[next(iter(self._ready))]
@@ -333,14 +334,17 @@ class Pkcs11Backend(Backend):
 
     def _require(self, spec: Spec, algorithm: Algorithm) -> None:
         """UnsupportedError if the token does not have an algorithm."""
+        if (spec.name, algorithm.name) in self._offered:
+            return
         if reason := self._offer.why_no_algorithm(spec, algorithm):
             offered = ", ".join(self._offer.algorithms(spec, algorithm.usage))
             hint = f"{spec.name} keys have {offered} here" if offered else "kms.capabilities() shows what is there"
             raise UnsupportedError(f"{algorithm.name}: {reason}", hint=hint)
+        self._offered.add((spec.name, algorithm.name))
 
     def _use(self, key: ReadyKey, work: Callable[..., bytes], *arguments: Any) -> bytes:
         """What `work` returns for a session, the key and the arguments; done once more after what can be mended."""
-        problem = CryptokiError(_SESSION_GONE)
+        problem: CryptokiError | None = None
         for _ in range(3):  # The first may find a new epoch, the second a fault that goes away.
             session = self._sessions.acquire()
             if session.epoch != key.epoch:
@@ -359,7 +363,7 @@ class Pkcs11Backend(Backend):
                 self._recover(session, key, problem)
             # KeyStateError or KeyNotFoundError, if that is why the token refused.
             key = self._load(key.id)
-        raise faults.translate(problem)
+        raise faults.translate(problem or CryptokiError(_SESSION_GONE))
 
     def _recover(self, session: Session, key: ReadyKey, problem: CryptokiError) -> None:
         """Judge a decryption that failed; else see that sessions and login are well before it is tried again."""

@@ -21,7 +21,6 @@ from ctypes import (
     c_ubyte,
     c_ulong,
     c_void_p,
-    memset,
     sizeof,
     string_at,
 )
@@ -52,6 +51,7 @@ _FOUND_AT_A_TIME = 256
 _ATTRIBUTE_ROOM = 1056  # A label of 249 characters, a modulus of 8,192 bits.
 _LARGEST_ATTRIBUTE = 1 << 16
 _AES_GCM = 0x1087
+_HEAD = 17  # Of a local ciphertext: its first byte, the version and the IV.
 # CKR_GENERAL_ERROR, CKR_FUNCTION_FAILED, CKR_ENCRYPTED_DATA_INVALID, and CKR_AEAD_DECRYPT_FAILED of version 3.0.
 _VERDICTS = (0x05, 0x06, 0x40, 0x42)
 
@@ -115,7 +115,7 @@ class _Mechanism(Structure):
 
 class _GcmParams(Structure):
     _fields_ = (
-        ("iv", c_char_p),
+        ("iv", c_void_p),
         ("iv_length", c_ulong),
         ("iv_bits", c_ulong),
         ("aad", c_char_p),
@@ -289,61 +289,84 @@ class Session:
         self.handle: int = p11.handle
         self.epoch = epoch
         self.p11 = p11
-        init, work = (c_ulong, c_void_p, c_ulong), (c_ulong, c_char_p, c_ulong, c_void_p, c_void_p)
-        self._encrypt_init = cryptoki.function("EncryptInit", *init)
-        self._encrypt = cryptoki.function("Encrypt", *work)
-        self._decrypt_init = cryptoki.function("DecryptInit", *init)
-        self._decrypt = cryptoki.function("Decrypt", *work)
-        self._sign_init = cryptoki.function("SignInit", *init)
-        self._sign = cryptoki.function("Sign", *work)
-        # AES-GCM is everyone's first loop, so what does not change from call to call is made once.
-        self._gcm_params = _GcmParams(iv_length=12, iv_bits=96, tag_bits=128)
+        # AES-GCM is everyone's first loop. A call without declared types converts nothing and takes half the time; so
+        # its arguments are ctypes objects, made once, or bytes. A plain int would be cut to 32 bits.
+        self._encrypt_init = cryptoki.function("EncryptInit")
+        self._encrypt = cryptoki.function("Encrypt")
+        self._decrypt_init = cryptoki.function("DecryptInit")
+        self._decrypt = cryptoki.function("Decrypt")
+        self._sign_init = cryptoki.function("SignInit", c_ulong, c_void_p, c_ulong)
+        self._sign = cryptoki.function("Sign", c_ulong, c_char_p, c_ulong, c_void_p, c_void_p)
+        self._handle, self._key, self._size, self._length = c_ulong(self.handle), c_ulong(), c_ulong(), c_ulong()
+        self._length_at = c_void_p(addressof(self._length))
+        self._gcm_params = _GcmParams(iv_length=12, iv_bits=96, aad=b"", tag_bits=128)
         self._gcm_mechanism = _Mechanism(_AES_GCM, addressof(self._gcm_params), sizeof(_GcmParams))
-        self._gcm = addressof(self._gcm_mechanism)
-        self._length = c_ulong()
-        self._length_at = addressof(self._length)
+        self._gcm = c_void_p(addressof(self._gcm_mechanism))
+        self._aad = b""
         self._make_room(4096)
 
     def _make_room(self, size: int) -> None:
-        self._room = ctypes.create_string_buffer(size)
-        self._room_at, self._room_size = addressof(self._room), size
+        """Room for a head, whose end is the IV, and after it for what a call gives."""
+        self._room: Any = ctypes.create_string_buffer(_HEAD + size)  # A slice of it is bytes.
+        self._view = memoryview(self._room).cast("B")
+        self._gcm_params.iv = addressof(self._room) + _HEAD - 12
+        self._room_at, self._room_size = c_void_p(addressof(self._room) + _HEAD), size
 
-    def encrypt_gcm(self, key: int, iv: bytes, plaintext: bytes, aad: bytes) -> bytes:
-        """AES-GCM with a 12-byte IV and a 16-byte tag (NIST SP 800-38D): the ciphertext with its tag."""
-        params = self._gcm_params
-        params.iv, params.aad, params.aad_length = iv, aad, len(aad)
-        if code := self._encrypt_init(self.handle, self._gcm, key):
-            raise CryptokiError(code)
+    def _bind(self, aad: bytes) -> None:
+        self._aad = self._gcm_params.aad = aad
+        self._gcm_params.aad_length = len(aad)
+
+    def encrypt_gcm(self, key: int, head: bytes, plaintext: bytes, aad: bytes) -> bytes:
+        """AES-GCM with a 16-byte tag (NIST SP 800-38D).
+
+        Args:
+            head: 17 bytes; the last 12 are the IV.
+
+        Returns:
+            the head, the ciphertext and its tag.
+        """
         size = len(plaintext)
         if size + 32 > self._room_size:
             self._make_room(size + 4096)
-        self._length.value = self._room_size
-        if code := self._encrypt(self.handle, plaintext, size, self._room_at, self._length_at):
+        self._view[:_HEAD] = head
+        if aad or self._aad:
+            self._bind(aad)
+        self._key.value = key
+        if code := self._encrypt_init(self._handle, self._gcm, self._key):
             raise CryptokiError(code)
-        return string_at(self._room_at, self._length.value)
+        self._size.value = size
+        self._length.value = self._room_size
+        if code := self._encrypt(self._handle, plaintext, self._size, self._room_at, self._length_at):
+            raise CryptokiError(code)
+        sealed: bytes = self._room[: _HEAD + self._length.value]
+        return sealed
 
-    def decrypt_gcm(self, key: int, iv: bytes, body: bytes, aad: bytes) -> bytes:
-        """The plaintext of what `encrypt_gcm` returned; VerdictError if it does not authenticate."""
-        params = self._gcm_params
-        params.iv, params.aad, params.aad_length = iv, aad, len(aad)
+    def decrypt_gcm(self, key: int, head: bytes, body: bytes, aad: bytes) -> bytes:
+        """The plaintext of what `encrypt_gcm` returned, as head and rest; VerdictError if it does not authenticate."""
+        size = len(body)
+        if size + 32 > self._room_size:
+            self._make_room(size + 4096)
+        self._view[:_HEAD] = head
+        if aad or self._aad:
+            self._bind(aad)
         return self._opened(key, self._gcm, body)
 
     def decrypt(self, key: int, mechanism: int, parameter: bytes | None, ciphertext: bytes) -> bytes:
         """The plaintext; VerdictError if it does not open."""
         kept = _mechanism(mechanism, parameter)
-        return self._opened(key, addressof(kept), ciphertext)
+        return self._opened(key, c_void_p(addressof(kept)), ciphertext)
 
-    def _opened(self, key: int, mechanism: int, ciphertext: bytes) -> bytes:
-        if code := self._decrypt_init(self.handle, mechanism, key):
+    def _opened(self, key: int, mechanism: c_void_p, ciphertext: bytes) -> bytes:
+        self._key.value = key
+        if code := self._decrypt_init(self._handle, mechanism, self._key):
             raise CryptokiError(code)
-        size = len(ciphertext)
-        if size + 32 > self._room_size:
-            self._make_room(size + 4096)
+        self._size.value = len(ciphertext)
         self._length.value = self._room_size
-        if code := self._decrypt(self.handle, ciphertext, size, self._room_at, self._length_at):
+        if code := self._decrypt(self._handle, ciphertext, self._size, self._room_at, self._length_at):
             raise (VerdictError if code in _VERDICTS else CryptokiError)(code)
-        plaintext = string_at(self._room_at, self._length.value)
-        memset(self._room_at, 0, self._length.value)
+        end = _HEAD + self._length.value
+        plaintext: bytes = self._room[_HEAD:end]
+        self._view[_HEAD:end] = bytes(end - _HEAD)  # Not through the array, which would set one byte after the other.
         return plaintext
 
     def sign(self, key: int, mechanism: int, parameter: bytes | None, data: bytes) -> bytes:
@@ -354,7 +377,8 @@ class Session:
         self._length.value = self._room_size
         if code := self._sign(self.handle, data, len(data), self._room_at, self._length_at):
             raise CryptokiError(code)
-        return string_at(self._room_at, self._length.value)
+        signature: bytes = self._room[_HEAD : _HEAD + self._length.value]
+        return signature
 
     # Objects, as Cryptoki has them.
 

@@ -38,14 +38,14 @@ __all__ = [
     "parse_id",
     "read_keys",
     "renewed",
-    "stray_halves",
+    "unfinished",
 ]
 
 _LATER = Struct(">16sIH")
 GONE = (0x060, 0x082)  # CKR_KEY_HANDLE_INVALID, CKR_OBJECT_HANDLE_INVALID
 _A = Attribute
-_SECRET = (_A.KEY_TYPE, _A.ID, _A.LABEL, _A.ENCRYPT, _A.DECRYPT, _A.SIGN, _A.NEVER_EXTRACTABLE, _A.VALUE_LEN)
-_PRIVATE = (_A.KEY_TYPE, _A.ID, _A.LABEL, _A.DECRYPT, _A.SIGN, _A.NEVER_EXTRACTABLE)
+_SECRET = (_A.KEY_TYPE, _A.ID, _A.LABEL, _A.ENCRYPT, _A.DECRYPT, _A.SIGN, _A.NEVER_EXTRACTABLE, _A.LOCAL, _A.VALUE_LEN)
+_PRIVATE = (_A.KEY_TYPE, _A.ID, _A.LABEL, _A.DECRYPT, _A.SIGN, _A.NEVER_EXTRACTABLE, _A.LOCAL)
 _PUBLIC = (_A.ID, _A.VERIFY)
 _SECRET_FLAGS = (_A.LABEL, _A.DECRYPT, _A.SIGN, _A.ENCRYPT)
 _PRIVATE_FLAGS = (_A.LABEL, _A.DECRYPT, _A.SIGN)
@@ -113,6 +113,7 @@ class TokenKey:
 
     Attributes:
         generated: whether it was made in the token.
+        epoch: in which its handles are good.
         materials: its versions, oldest first.
         public: the handle of its public half; None if it has none.
         spares: second copies of its objects, left by a process that was killed while it replaced one.
@@ -122,6 +123,7 @@ class TokenKey:
     spec: Spec
     usage: KeyUsage
     generated: bool
+    epoch: int
     materials: list[Material]
     public: int | None = None
     spares: list[int] = field(default_factory=list)
@@ -153,14 +155,13 @@ def read_keys(session: Session) -> dict[str, TokenKey]:
     """kmskit's keys on the token by id, oldest first."""
     publics = _publics(session)
     keys: dict[str, TokenKey] = {}
-    for kind, attributes in ((ObjectClass.SECRET_KEY, _SECRET), (ObjectClass.PRIVATE_KEY, _PRIVATE)):
-        for handle, values in _objects(session, kind, attributes, _ON_TOKEN):
-            if found := parse_id(values[_A.ID] or b""):
-                key_id, version, position = found
-                if key_id not in keys and (key := _new_key(session, key_id, handle, values, publics)):
-                    keys[key_id] = key
-                if key_id in keys:
-                    keys[key_id].materials.append(_material(handle, version, position, values))
+    for handle, values, (key_id, version, position) in _secrets(session):
+        if not _is_whole(session, values):
+            continue
+        if key_id not in keys and (key := _new_key(session, key_id, handle, values, publics)):
+            keys[key_id] = key
+        if key_id in keys:
+            keys[key_id].materials.append(_material(handle, version, position, values))
     for key in keys.values():
         _order(key)
     return dict(sorted(keys.items()))
@@ -168,20 +169,23 @@ def read_keys(session: Session) -> dict[str, TokenKey]:
 
 def ids_labelled(session: Session, label: str) -> list[str]:
     """The ids of the keys of which a version has a label, oldest first."""
-    wanted = {**_ON_TOKEN, _A.LABEL: label.encode()}
+    # One search, whose few results are sorted out here: a token looks at all of its objects for each.
+    kinds = (ulong(ObjectClass.SECRET_KEY), ulong(ObjectClass.PRIVATE_KEY))
     found = {
         parse_id(values[_A.ID] or b"")
-        for kind in (ObjectClass.SECRET_KEY, ObjectClass.PRIVATE_KEY)
-        for _, values in _objects(session, kind, (_A.ID,), wanted)
+        for _, values in _objects(session, (_A.CLASS, _A.ID), {**_ON_TOKEN, _A.LABEL: label.encode()})
+        if values[_A.CLASS] in kinds
     }
     return sorted({parts[0] for parts in found if parts is not None})
 
 
-def stray_halves(session: Session) -> list[tuple[str, int]]:
-    """Id and handle of public halves whose private half is not there: what a process that was killed leaves."""
-    there = read_keys(session)
+def unfinished(session: Session) -> list[tuple[str, int]]:
+    """Id and handle of what a process that was killed leaves: lone public halves, and keys that are half made."""
+    secrets = [(parts[0], handle, _is_whole(session, values)) for handle, values, parts in _secrets(session)]
+    there = {key_id for key_id, _, whole in secrets if whole}
     publics = _publics(session)
-    return [(key_id, handle) for key_id in publics if key_id not in there for handle, _ in publics[key_id]]
+    lone = [(key_id, handle) for key_id in publics if key_id not in there for handle, _ in publics[key_id]]
+    return lone + [(key_id, handle) for key_id, handle, whole in secrets if not whole]
 
 
 def renewed(session: Session, key: TokenKey) -> TokenKey:
@@ -198,9 +202,9 @@ def _values(session: Session, handle: int, attributes: tuple[Attribute, ...]) ->
 
 
 def _objects(
-    session: Session, kind: ObjectClass, attributes: tuple[Attribute, ...], wanted: Mapping[int, bytes]
+    session: Session, attributes: tuple[Attribute, ...], wanted: Mapping[int, bytes]
 ) -> Iterator[tuple[int, _Values]]:
-    for handle in session.find({**wanted, _A.CLASS: ulong(kind)}):
+    for handle in session.find(wanted):
         try:
             yield handle, _values(session, handle, attributes)
         except CryptokiError as error:
@@ -208,10 +212,29 @@ def _objects(
                 raise
 
 
+def _secrets(session: Session) -> Iterator[tuple[int, _Values, tuple[str, int, int]]]:
+    """The secret and private key objects with an id of kmskit's: handle, attributes, and what is in the id."""
+    for kind, attributes in ((ObjectClass.SECRET_KEY, _SECRET), (ObjectClass.PRIVATE_KEY, _PRIVATE)):
+        for handle, values in _objects(session, attributes, {**_ON_TOKEN, _A.CLASS: ulong(kind)}):
+            if found := parse_id(values[_A.ID] or b""):
+                yield handle, values, found
+
+
+def _is_whole(session: Session, values: _Values) -> bool:
+    """Whether the making of a key was finished.
+
+    SoftHSM makes an object without its material, then puts that in and says where it came from. Between the two it is a
+    key that was neither made there nor brought in.
+    """
+    if not session.cryptoki.manufacturer.startswith("SoftHSM"):
+        return True
+    return _flag(values[_A.LOCAL]) or not _flag(values[_A.NEVER_EXTRACTABLE])
+
+
 def _publics(session: Session) -> dict[str, list[tuple[int, bool]]]:
     """Key id -> handles of its public half, and whether that verifies. There is one, but for copies left behind."""
     publics: dict[str, list[tuple[int, bool]]] = {}
-    for handle, values in _objects(session, ObjectClass.PUBLIC_KEY, _PUBLIC, _ON_TOKEN):
+    for handle, values in _objects(session, _PUBLIC, {**_ON_TOKEN, _A.CLASS: ulong(ObjectClass.PUBLIC_KEY)}):
         if found := parse_id(values[_A.ID] or b""):
             publics.setdefault(found[0], []).append((handle, _flag(values[_A.VERIFY])))
     return publics
@@ -228,10 +251,10 @@ def _new_key(
         values[_A.NEVER_EXTRACTABLE]
     )  # So of what is generated here, and by the standard of nothing else.
     if not spec.asymmetric:
-        return TokenKey(key_id, spec, spec.default_usage, generated, [])
+        return TokenKey(key_id, spec, spec.default_usage, generated, session.epoch, [])
     (public, verifies), *others = publics[key_id]
     usage = KeyUsage.ENCRYPT_DECRYPT if spec.family == "RSA" and not verifies else spec.default_usage
-    return TokenKey(key_id, spec, usage, generated, [], public, [spare for spare, _ in others])
+    return TokenKey(key_id, spec, usage, generated, session.epoch, [], public, [spare for spare, _ in others])
 
 
 def _order(key: TokenKey) -> None:

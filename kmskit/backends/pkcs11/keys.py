@@ -25,8 +25,10 @@ _SOFTHSM = "SoftHSM"
 """Its objects are files that are emptied and written again when an attribute changes: a process that is killed between
 the two has lost the key. There a changed copy takes the object's place instead. And it fails now and then when one
 thread makes an object while another one looks for some, so there they wait for each other."""
+_NOTHING_WAS_DONE = (0x0B3, 0x0E0, 0x101, 0x190)
+"""CKR_SESSION_HANDLE_INVALID, CKR_TOKEN_NOT_PRESENT, CKR_USER_NOT_LOGGED_IN, CKR_CRYPTOKI_NOT_INITIALIZED."""
 _UNCHANGEABLE = (0x010, 0x01B)  # CKR_ATTRIBUTE_READ_ONLY, CKR_ACTION_PROHIBITED
-_STRAY_AFTER = 86_400  # Seconds after which a public half without a private one is no key that is just being made.
+_STRAY_AFTER = 86_400  # Seconds after which an unfinished key is none that is just being made.
 
 # What is switched of a key's newest version and of the older ones, which only open what they encrypted.
 _FLAGS = {
@@ -40,28 +42,27 @@ Maker = Callable[..., mechanisms.Handles]
 
 
 class TokenKeys:
-    """The keys of one token, as this process knows them. Changes are made under a lock of the caller's.
-
-    Attributes:
-        epoch: to which the handles belong.
-    """
+    """The keys of one token, as this process knows them. Changes are made under a lock of the caller's."""
 
     def __init__(self, sessions: Sessions) -> None:
         self._sessions = sessions
         self._known: dict[str, TokenKey] = {}
         self._is_softhsm = str(sessions.token.manufacturer_id).startswith(_SOFTHSM)
-        self.epoch = 0
 
-    def run(self, work: Callable[[Session], _Result]) -> _Result:
+    def run(self, work: Callable[[Session], _Result], *, once: bool = False) -> _Result:
         """What `work` does with a session. If the session, the login or the token was lost, it is done once more.
+
+        Args:
+            work: may be done again, or is `once`.
+            once: do it again only where it is certain that nothing was done.
 
         Raises:
             KmsError: what the module's error means.
         """
         with self._sessions.module.objects if self._is_softhsm else nullcontext():
-            return self._run(work)
+            return self._run(work, once)
 
-    def _run(self, work: Callable[[Session], _Result]) -> _Result:
+    def _run(self, work: Callable[[Session], _Result], once: bool) -> _Result:
         for attempt in (1, 2):
             session = self._sessions.acquire()
             try:
@@ -76,7 +77,7 @@ class TokenKeys:
                 return result
             well = self._sessions.answers(session)
             self._sessions.discard(session)
-            if well or attempt == 2:
+            if well or attempt == 2 or (once and faults.code_of(problem) not in _NOTHING_WAS_DONE):
                 break
             self._sessions.renew(session.epoch)
         raise faults.translate(problem)
@@ -86,13 +87,13 @@ class TokenKeys:
     def scan(self) -> dict[str, TokenKey]:
         """All keys that are on the token now, oldest first."""
 
-        def work(session: Session) -> tuple[int, dict[str, TokenKey]]:
+        def work(session: Session) -> dict[str, TokenKey]:
             keys = inventory.read_keys(session)
             if not self._known.keys() <= keys.keys() and not self._sessions.answers(session):
                 raise CryptokiError(_AWAY)  # SoftHSM shows a token that is away as an empty one.
-            return session.epoch, keys
+            return keys
 
-        self.epoch, self._known = self.run(work)
+        self._known = self.run(work)
         return dict(self._known)
 
     def find(self, key_id: str) -> TokenKey | None:
@@ -110,7 +111,7 @@ class TokenKeys:
         """A key's flags and label, by the handles of its objects; None if those are no longer good."""
 
         def work(session: Session) -> TokenKey | None:
-            if session.epoch != self.epoch:
+            if session.epoch != known.epoch:
                 return None
             try:
                 return inventory.renewed(session, known)
@@ -143,8 +144,21 @@ class TokenKeys:
         """The public half of a key; None if it has none."""
         if key.public is None:
             return None
-        handle = key.public
-        return PublicKey(key.spec, self.run(lambda session: read_public(session, handle, key.spec)))
+
+        def work(session: Session) -> PublicKey:
+            self._follow(session, key)
+            return PublicKey(key.spec, read_public(session, key.public or 0, key.spec))
+
+        return self.run(work)
+
+    def _follow(self, session: Session, key: TokenKey) -> None:
+        """Look a key's objects up again if its handles are of an earlier epoch: they may be others' numbers now."""
+        if session.epoch == key.epoch:
+            return
+        found = inventory.read_keys(session).get(key.id)
+        if found is None:
+            raise CryptokiError(GONE[0])
+        key.epoch, key.materials, key.public, key.spares = found.epoch, found.materials, found.public, found.spares
 
     def forget(self, key_id: str | None = None) -> None:
         """Read a key, or all of them, anew at the next use."""
@@ -158,23 +172,36 @@ class TokenKeys:
     def make(self, key_id: str, spec: Spec, usage: KeyUsage, label: str, maker: Maker, *material: bytes) -> TokenKey:
         """A new key, by one of the functions of `mechanisms`."""
         cka_id = inventory.pack_id(key_id, 0, 0)
-        handle, public = self.run(lambda session: maker(session, spec, usage, cka_id, label, *material))
+
+        def work(session: Session) -> tuple[int, mechanisms.Handles]:
+            return session.epoch, maker(session, spec, usage, cka_id, label, *material)
+
+        epoch, (handle, public) = self.run(work, once=True)
         opens = usage is KeyUsage.ENCRYPT_DECRYPT
         first = Material(handle, inventory.first_version(key_id), 0, label, may_begin=True, may_open=opens)
-        return TokenKey(key_id, spec, usage, not material, [first], public)
+        self._known[key_id] = key = TokenKey(key_id, spec, usage, not material, epoch, [first], public)
+        return key
 
     def add_version(self, key: TokenKey, version: int) -> None:
         """Make a new version, and let the older ones only open what they have encrypted."""
-        cka_id = inventory.pack_id(key.id, version, key.newest.position + 1)
+        position = key.newest.position + 1
+        cka_id = inventory.pack_id(key.id, version, position)
 
-        def work(session: Session) -> None:
-            mechanisms.generate(session, key.spec, key.usage, cka_id, key.label)
+        def make(session: Session) -> tuple[int, int]:
+            return session.epoch, mechanisms.generate(session, key.spec, key.usage, cka_id, key.label)[0]
+
+        def close_older(session: Session) -> None:
             for material in key.materials:
-                if material.may_begin:
+                if material.may_begin and material.version != version:
                     with _tolerated():
-                        self._set(session, material.handle, {Attribute.ENCRYPT: FALSE})
+                        material.handle = self._set(session, material.handle, {Attribute.ENCRYPT: FALSE})
 
-        self._change(key, work)
+        epoch, handle = self.run(make, once=True)
+        self._change(key, close_older)
+        if epoch == key.epoch:
+            key.materials.append(Material(handle, version, position, key.label, may_begin=True, may_open=True))
+        else:
+            self.forget(key.id)
 
     def switch(self, key: TokenKey, on: bool) -> None:
         """Let the versions of a key do what they are for, or nothing.
@@ -189,7 +216,7 @@ class TokenKeys:
                 flags = _FLAGS[key.usage]
                 if key.spec.asymmetric or material is not key.newest:
                     flags = flags[-1:]
-                self._set(session, material.handle, dict.fromkeys(flags, value))
+                material.handle = self._set(session, material.handle, dict.fromkeys(flags, value))
 
         self._change(key, work)
 
@@ -197,9 +224,13 @@ class TokenKeys:
         """Give a key's objects another label, where the token lets them be renamed."""
 
         def work(session: Session) -> None:
-            for handle in key.handles():
+            named: dict[int, bytes] = {Attribute.LABEL: label.encode()}
+            for material in key.materials:
                 with _tolerated():
-                    self._set(session, handle, {Attribute.LABEL: label.encode()})
+                    material.handle = self._set(session, material.handle, named)
+            if key.public is not None:
+                with _tolerated():
+                    key.public = self._set(session, key.public, named)
 
         self._change(key, work)
 
@@ -210,36 +241,41 @@ class TokenKeys:
                     session.destroy(handle)
 
         self._change(key, work)
+        self.forget(key.id)
 
     def _change(self, key: TokenKey, work: Callable[[Session], object]) -> None:
-        """Change a key's objects, after removing copies that an earlier change left; it is read anew afterwards."""
+        """Change a key's objects, after removing copies that an earlier change left; its flags are read anew."""
 
         def cleared(session: Session) -> None:
+            self._follow(session, key)
             for handle in key.spares:
                 with _tolerated(GONE):
                     session.destroy(handle)
+            key.spares.clear()
             work(session)
 
         try:
             self.run(cleared)
-        finally:
-            self.forget(key.id)
+        except BaseException:
+            self.forget(key.id)  # Which of its handles are still good, only the token knows.
+            raise
 
-    def _set(self, session: Session, handle: int, values: Mapping[int, bytes]) -> None:
-        """Change attributes of an object, so that a process that is killed meanwhile loses nothing."""
+    def _set(self, session: Session, handle: int, values: Mapping[int, bytes]) -> int:
+        """Change attributes of an object, so that a process that is killed meanwhile loses nothing; its new handle."""
         if session.attributes(handle, list(values)) == list(values.values()):
-            return
+            return handle
         if self._is_softhsm:
-            session.copy(handle, values)
+            new = session.copy(handle, values)
             session.destroy(handle)
-        else:
-            session.set_attributes(handle, values)
+            return new
+        session.set_attributes(handle, values)
+        return handle
 
     def sweep(self, now: float) -> None:
-        """Destroy public halves without a private one, once they are so old that nobody can be making the key."""
+        """Destroy what was never finished, once it is so old that nobody can still be making the key."""
 
         def work(session: Session) -> None:
-            for key_id, handle in inventory.stray_halves(session):
+            for key_id, handle in inventory.unfinished(session):
                 if now - inventory.created(key_id).timestamp() > _STRAY_AFTER:
                     session.destroy(handle)
 

@@ -60,12 +60,11 @@ def encrypt(session: Session, key: ReadyKey, plaintext: bytes, aad: bytes) -> by
         key.warn_after = float("inf")
         warnings.warn("this key version has encrypted 2**31 messages in this process: rotate the key", KmsWarning, 6)
     # The IV is made here and not in the token: PKCS#11 leaves it to the caller, and not every token would make one.
-    iv = urandom(IV_SIZE)
-    return key.header + iv + session.encrypt_gcm(key.handle, iv, plaintext, aad)
+    return session.encrypt_gcm(key.handle, key.header + urandom(IV_SIZE), plaintext, aad)
 
 
 def decrypt(session: Session, key: ReadyKey, ciphertext: bytes, aad: bytes) -> bytes:
-    return session.decrypt_gcm(key.handles[ciphertext[:5]], ciphertext[5:17], ciphertext[17:], aad)
+    return session.decrypt_gcm(key.handles[ciphertext[:5]], ciphertext[:17], ciphertext[17:], aad)
 
 
 def decrypt_oaep(session: Session, key: ReadyKey, ciphertext: bytes, algorithm: Algorithm) -> bytes:

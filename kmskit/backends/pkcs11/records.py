@@ -49,10 +49,7 @@ class Records:
 
     def changed_elsewhere(self) -> bool:
         """Whether another process of this machine has changed something since the last call."""
-        changed = self._notes.changed_elsewhere()
-        if changed:
-            self._keys.forget()
-        return changed
+        return self._notes.changed_elsewhere()  # A key's flags are read again at its next use in any case.
 
     def forget(self) -> None:
         """Read all keys anew at their next use."""
@@ -263,7 +260,7 @@ class Records:
             return self._info(self._keys.find(key_id) or _gone(key_id), note)
 
     def purge(self) -> list[str]:
-        """Destroy what is due and still disabled on the token; and public halves that a killed process left."""
+        """Destroy what is due and still disabled on the token; and what a killed process left unfinished."""
         purged = []
         with self._notes.change():
             if self.now() < self._notes.last_time():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -127,3 +128,43 @@ def test_a_copy_that_a_killed_change_left_is_one_key_and_goes_with_the_next_chan
     assert aes.decrypt(ciphertext) == b"x"
     pair.verify(b"x", pair.sign(b"x"))
     assert backend._keys.run(lambda session: len(session.find({}))) == 3
+
+
+def test_a_version_that_was_never_finished_is_none(token: Token) -> None:
+    """SoftHSM leaves an object with every attribute but the origin of its material when the making of a key is killed."""
+    from tests.clock import Clock
+
+    clock = Clock()
+    with kmskit.connect(token.uri, clock=clock) as kms:
+        key = kms.create_key("orders")
+        ciphertext = key.encrypt(b"x")
+        backend: Any = kms._backend
+        before = _objects(token)
+
+        def leave(session: Any) -> None:
+            session.p11.generate_key(KeyType.AES, 256, id=pack_id(key.id, 7, 1), label="orders", store=True)
+
+        backend._keys.run(leave)
+        (made,) = _objects(token) - before
+        _unmake(made)
+    with kmskit.connect(token.uri, clock=clock) as kms:
+        key = kms.key("orders")
+        assert len(key.versions) == 1
+        assert key.decrypt(key.encrypt(b"y")) == b"y"
+        assert key.decrypt(ciphertext) == b"x"
+        backend = kms._backend
+        clock.advance(2)
+        kms.purge()
+        assert backend._keys.run(lambda session: len(session.find({}))) == 1
+
+
+def _objects(token: Token) -> set[Path]:
+    return set((token.folder / "tokens").rglob("*.object"))
+
+
+def _unmake(file: Path) -> None:
+    """Take CKA_LOCAL away in the file of an object, as if SoftHSM had not come to it: attribute, kind, value."""
+    content = file.read_bytes()
+    local = (0x163).to_bytes(8) + (1).to_bytes(8) + b"\xff"
+    assert content.count(local) == 1
+    file.write_bytes(content.replace(local, local[:-1] + b"\0"))

@@ -63,15 +63,20 @@ def start(token: Token, work: Any, mark: str) -> tuple[int, Child]:
     return reports, running
 
 
+def _seconds_to_the_first_report(token: Token, work: Any) -> float:
+    begin = monotonic()
+    reports, running = start(token, work, f"unhurt {begin}")
+    os.read(reports, 1000)
+    seconds = monotonic() - begin
+    running.kill()
+    os.close(reports)
+    return seconds
+
+
 def killed_rounds(token: Token, work: Any, rounds: int) -> Iterator[tuple[str, list[str]]]:
     """For each round its mark, and what the child had reported when it was killed."""
     draw = random.Random(time.time() if os.environ.get("KMSKIT_SOAK") else 4711)
-    begin = monotonic()
-    reports, running = start(token, work, "unhurt")
-    os.read(reports, 1000)
-    patience = monotonic() - begin
-    running.kill()
-    os.close(reports)
+    patience = max(_seconds_to_the_first_report(token, work) for _ in range(3))
     total = 0
     for index in range(rounds):
         reports, running = start(token, work, str(index))
@@ -108,7 +113,7 @@ def test_a_killed_process_leaves_no_phantom_key(token: Token, rounds: int) -> No
             use(key)
         kms.purge()
         backend: Any = kms._backend
-        assert backend._keys.run(inventory.stray_halves) == []
+        assert backend._keys.run(inventory.unfinished) == []
 
 
 @pytest.mark.timeout(0)
