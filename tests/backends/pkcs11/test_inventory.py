@@ -131,7 +131,7 @@ def test_a_copy_that_a_killed_change_left_is_one_key_and_goes_with_the_next_chan
 
 
 def test_a_version_that_was_never_finished_is_none(token: Token) -> None:
-    """SoftHSM leaves an object with every attribute but the origin of its material when the making of a key is killed."""
+    """SoftHSM leaves an object with every attribute but its origin, when the making of a key is killed."""
     from tests.clock import Clock
 
     clock = Clock()
