@@ -18,8 +18,10 @@ FLOORS = (
     {"errors", "svg"},
     {"types"},
     {"algorithms", "context", "uri", "ciphertext", "names", "batch", "progress", "refusals"},
+    {"assumed"},
     {"backend", "material", "keyview"},
     {"capabilities", "key"},
+    {"undescribed"},
     {"kms"},
     {"explain"},
 )
