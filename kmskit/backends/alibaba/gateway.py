@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import random
-import time
 from collections.abc import Mapping
 from threading import Lock
+from time import sleep
 from typing import Any
 
 from alibabacloud_kms20160120.client import Client
@@ -108,4 +108,4 @@ class Gateway:
         """Wait as long as the service says, else twice as long each time; a random part keeps many clients apart."""
         longest = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2 ** (attempt - 1))
         jitter = random.uniform(0, longest)  # noqa: S311  # It spreads requests, and guards nothing.
-        time.sleep(jitter if wanted is None else min(wanted, _LONGEST_PAUSE) + jitter / 4)
+        sleep(jitter if wanted is None else min(wanted, _LONGEST_PAUSE) + jitter / 4)

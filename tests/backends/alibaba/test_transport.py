@@ -47,9 +47,9 @@ def test_another_ca_is_refused_also_where_this_one_was_accepted(authority: Autho
             wrong.key(KEY)
         assert "ca=" in (e.value.hint or "")
         assert wrong.calls == 1  # Not tried again: a certificate does not get better.
-        with kmskit.connect(f"alibaba://{server.address}", credential=CREDENTIAL) as public:
-            with pytest.raises(ConfigurationError, match="certificate"):
-                public.key(KEY)
+        public = kmskit.connect(f"alibaba://{server.address}", credential=CREDENTIAL)
+        with public, pytest.raises(ConfigurationError, match="certificate"):
+            public.key(KEY)
         assert len(server.seen) == before
         assert right.key(KEY).id == KEY
 
