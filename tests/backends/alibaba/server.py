@@ -146,7 +146,7 @@ def serve(context: ssl.SSLContext, answer: Callable[[str, dict[str, str]], Reply
 
     listener = Listener(("127.0.0.1", 0), Handler)
     server = Server(f"127.0.0.1:{listener.server_port}", answer)
-    thread = Thread(target=listener.serve_forever, daemon=True)
+    thread = Thread(target=listener.serve_forever, args=(0.01,), daemon=True)
     thread.start()
     try:
         yield server
