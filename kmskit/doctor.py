@@ -27,7 +27,7 @@ from typing import Literal, TypeAlias
 from kmskit import __version__, markup
 from kmskit.errors import KmsError
 from kmskit.kms import Kms, connect
-from kmskit.uri import parse
+from kmskit.uri import Uri, parse
 
 __all__ = [
     "CHECKS",
@@ -113,7 +113,7 @@ class Findings(tuple[Finding, ...]):
     @property
     def usable(self) -> bool:
         """Whether the URI can be used."""
-        return not any(finding.topic == _URI and finding.state == "problem" for finding in self)
+        return not any(finding.topic.startswith(_URI) and finding.state == "problem" for finding in self)
 
     def __repr__(self) -> str:
         rows = [(found.topic, found.state, markup.volatile_text(found.text), found.cure) for found in self]
@@ -149,10 +149,11 @@ Check: TypeAlias = Callable[[Subject], Iterable[Finding]]
 
 
 def examine(uri: str | None = None, *, connect: Callable[[str], Kms] = connect) -> Findings:
-    """Look at this machine, and whether `uri` can be used here. Nothing is made, loaded or sent to find out.
+    """Look at this machine, and whether `uri` can be used here. Nothing is made or loaded to find out.
 
-    A key store that is there is opened and closed again; one that is not is not made. PKCS#11 modules are looked for
-    and not loaded. Environment variables are told by name, never by value.
+    Only an `alibaba:` URI has something sent: the service is asked who calls, and whether a key would encrypt. A key
+    store that is there is opened and closed again; one that is not is not made. PKCS#11 modules are looked for and not
+    loaded. Environment variables are told by name, never by value.
 
     Args:
         uri: as for `kmskit.connect`; if left out, KMSKIT_URI, else `software:`.
@@ -311,7 +312,11 @@ def _opens(subject: Subject) -> Iterator[Finding]:
     """Whether the URI can be used. Its query may tell paths, so it is not repeated."""
     shown = "the URI"
     try:
-        shown, files = parse(subject.uri).redacted(), subject.files()
+        uri = parse(subject.uri)
+        shown, files = uri.redacted(), subject.files()
+        if uri.scheme == "alibaba":
+            yield from _cloud(uri)
+            return
         if files is None or _is_made(files[0]):
             subject.connect(subject.uri).close()
             yield Finding(_URI, "ok", f"{shown} opens")
@@ -328,6 +333,17 @@ def _opens(subject: Subject) -> Iterator[Finding]:
             yield Finding(_URI, "problem", f"{shown}: {there} cannot be written to", "choose another folder")
             return
     yield Finding(_URI, "ok", f"{shown} can be used, and its key store will be made")
+
+
+def _cloud(uri: Uri) -> Iterator[Finding]:
+    """What stands between this machine and the service, up to the first fault."""
+    try:
+        from kmskit.backends.alibaba.diagnosis import diagnose  # On first use: it needs an extra.
+    except ModuleNotFoundError as error:
+        yield Finding(_URI, "problem", f"{error.name} is not installed", 'pip install "kmskit[alibaba]"')
+        return
+    for step in diagnose(uri):
+        yield Finding(f"{_URI} {step.name}".strip(), step.state, step.text, step.cure)
 
 
 def _disk(subject: Subject) -> Iterator[Finding]:

@@ -19,9 +19,17 @@ from dataclasses import dataclass, replace
 from kmskit.errors import ConfigurationError
 from kmskit.uri import Uri
 
-__all__ = ["DEFAULT_TIMEOUTS", "Endpoint", "Endpoints", "is_loopback", "parse_timeout", "require_permission"]
+__all__ = [
+    "Endpoint",
+    "Endpoints",
+    "in_a_vpc",
+    "is_loopback",
+    "is_real",
+    "parse_timeout",
+    "require_permission",
+]
 
-DEFAULT_TIMEOUTS = (5.0, 10.0)
+_DEFAULT_TIMEOUTS = (5.0, 10.0)
 """Seconds until a connection stands, and until an answer has come."""
 
 _KNOWN = ("instance", "endpoint", "ca", "instance-endpoint", "instance-ca", "timeout")
@@ -91,7 +99,7 @@ class Endpoints:
                 hint="write alibaba://cn-hangzhou or alibaba://host:port?ca=…",
             )
         uri = replace(uri, path="", query={name: _absolute(name, value) for name, value in query.items()})
-        timeouts = parse_timeout(query["timeout"]) if "timeout" in query else DEFAULT_TIMEOUTS
+        timeouts = parse_timeout(query["timeout"]) if "timeout" in query else _DEFAULT_TIMEOUTS
         instance = query.get("instance")
         if instance is not None and not _INSTANCE.fullmatch(instance):
             raise ConfigurationError("instance= is not the id of a KMS instance", hint="it looks like kst-hzz6…")
@@ -143,6 +151,16 @@ def is_loopback(host: str) -> bool:
     return _LOOPBACK.fullmatch(host) is not None
 
 
+def is_real(endpoint: Endpoint) -> bool:
+    """Whether a gateway is one of the cloud itself, and no emulator."""
+    return f".{endpoint.host.rstrip('.')}".endswith(_CLOUD)
+
+
+def in_a_vpc(host: str) -> bool:
+    """Whether a host of the cloud is reachable from inside a VPC only."""
+    return host.endswith(f".cryptoservice.kms{_CLOUD}") or (host.startswith("kms-vpc.") and host.endswith(_CLOUD))
+
+
 def require_permission(*endpoints: Endpoint) -> None:
     """Refuse the real service unless the environment says KMSKIT_CLOUD=real.
 
@@ -150,7 +168,7 @@ def require_permission(*endpoints: Endpoint) -> None:
     """
     if os.environ.get("KMSKIT_CLOUD") == "real":
         return
-    if any(f".{endpoint.host.rstrip('.')}".endswith(_CLOUD) for endpoint in endpoints):
+    if any(map(is_real, endpoints)):
         raise ConfigurationError(
             "this URI names the real service, whose keys cost money, and KMSKIT_CLOUD is not set to `real`",
             hint="set KMSKIT_CLOUD=real, or try it offline with kmskit.emulator.start()",

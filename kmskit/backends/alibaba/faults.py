@@ -16,6 +16,7 @@ from urllib.parse import quote, quote_plus
 from alibabacloud_credentials.exceptions import CredentialException
 
 from kmskit import refusals
+from kmskit.backends.alibaba.endpoints import in_a_vpc
 from kmskit.backends.alibaba.transport import TransportError
 from kmskit.errors import (
     AccessDeniedError,
@@ -310,7 +311,7 @@ def translate(fault: Fault, host: str = "") -> KmsError:
         )
     if fault.transport is not None:
         kind = fault.transport.kind
-        hint = _VPC if _in_a_vpc(host) and kind in ("name", "connect") else _TRANSPORT[kind]
+        hint = _VPC if in_a_vpc(host) and kind in ("name", "connect") else _TRANSPORT[kind]
         if fault.transport.sent and not changes_nothing(fault.action):
             hint = f"see first whether it was done: {fault.action} may have been carried out"
         wanted = ConfigurationError if kind == "certificate" else ServiceUnavailableError
@@ -344,10 +345,6 @@ def _meaning(fault: Fault) -> _Meaning:
     if fault.status in (401, 403):
         return MEANINGS["Forbidden.NoPermission"]
     return _PARAMETER
-
-
-def _in_a_vpc(host: str) -> bool:
-    return host.endswith(".cryptoservice.kms.aliyuncs.com") or host.startswith("kms-vpc.")
 
 
 def _denied(detail: Any) -> str:

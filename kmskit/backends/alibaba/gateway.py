@@ -16,6 +16,7 @@ from Tea.exceptions import TeaException
 from kmskit.backends.alibaba import faults, redaction
 from kmskit.backends.alibaba.endpoints import Endpoint
 from kmskit.backends.alibaba.transport import Transport
+from kmskit.errors import ConfigurationError
 
 __all__ = ["ATTEMPTS", "Gateway"]
 
@@ -42,6 +43,7 @@ class Gateway:
         self.endpoint = endpoint
         self.calls = 0
         self._lock = Lock()
+        self._closed = False
         self._transport = Transport(endpoint)
         connect, read = timeouts
         self._client = Client(
@@ -71,6 +73,8 @@ class Gateway:
         attempt = 1
         while True:
             with self._lock:
+                if self._closed:
+                    raise ConfigurationError("this connection to the service is closed", hint="connect again")
                 self.calls += 1
             try:
                 answer = self._client.call_api(params, OpenApiRequest(query=parameters), self._runtime)
@@ -87,6 +91,9 @@ class Gateway:
         raise faults.translate(fault, self.endpoint.host)
 
     def close(self) -> None:
+        """Let go of the connections. The SDK would make others by itself, which trust whom they like."""
+        with self._lock:
+            self._closed = True
         self._transport.close()
 
     def _describe(self, action: str) -> Params:

@@ -204,6 +204,9 @@ def test_the_clients_of_others_are_not_touched(connected: Callable[..., Connecte
     (mine,) = set(DaraCore._sessions) - before
     assert not mine.endswith("pool=40")
     kms.close()
+    kms.close()
+    with pytest.raises(ConfigurationError, match="closed"):
+        kms.key(KEY)
     assert set(DaraCore._sessions) == before
 
 
