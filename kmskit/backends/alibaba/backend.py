@@ -21,7 +21,7 @@ from kmskit.backends.alibaba.directory import Directory, told
 from kmskit.backends.alibaba.endpoints import Endpoints, parse_timeout, require_permission
 from kmskit.backends.alibaba.gateway import Gateway
 from kmskit.backends.alibaba.lifecycle import Lifecycle
-from kmskit.backends.alibaba.offer import MAX_PLAINTEXT, InstanceKind
+from kmskit.backends.alibaba.offer import MAX_MESSAGE, MAX_PLAINTEXT, InstanceKind
 from kmskit.backends.alibaba.threads import Threads
 from kmskit.batch import Outcome
 from kmskit.errors import (
@@ -367,9 +367,9 @@ class AlibabaBackend(Backend):
         raise told(UnsupportedError(message, hint="put a length or a name in front of what may be empty"), problem)
 
     def _mac_parameters(self, key_id: str, message: Buffer, algorithm: Algorithm) -> dict[str, str]:
-        if len(message) > MAX_PLAINTEXT:
+        if len(message) > MAX_MESSAGE:
             raise LimitExceededError(
-                f"message: {len(message):,} bytes, and a MAC by the service takes {MAX_PLAINTEXT:,}",
+                f"message: {len(message):,} bytes, and a MAC by the service takes {MAX_MESSAGE:,}",
                 hint="make the MAC over the SHA-256 digest of a large message",
             )
         return {

@@ -14,13 +14,15 @@ from kmskit.algorithms import SPECS, Spec, choose
 from kmskit.backend import Support
 from kmskit.types import KeySpec, KeyUsage, Operation
 
-__all__ = ["MAX_PLAINTEXT", "InstanceKind", "kind_of", "supports"]
+__all__ = ["MAX_MESSAGE", "MAX_PLAINTEXT", "InstanceKind", "kind_of", "supports"]
 
 InstanceKind: TypeAlias = Literal["shared", "software", "hardware"]
 """`shared`: keys outside of any instance, as accounts from before the instances have them."""
 
 MAX_PLAINTEXT = 6144
-"""Bytes that Encrypt takes. They travel in the URL, and so do the messages of MACs."""
+"""Bytes that Encrypt takes."""
+MAX_MESSAGE = 8192
+"""Bytes of a MAC's message. No limit is documented; it travels in the URL, as the plaintext of an Encrypt does."""
 
 _COMMON = {
     KeySpec.AES_256,

@@ -44,7 +44,8 @@ class OnTheService(BackendConformance):
 
     def test_purge_destroys_what_is_due(self, kms: kmskit.Kms, advance: Advance) -> None:
         """The service destroys by itself, and `purge` has nothing left to do."""
-        assert advance is not None
+        if advance is None:
+            pytest.skip("this service's clock cannot be set")
         alias = new_alias()
         due, later = kms.create_key(alias), kms.create_key()
         ciphertext = due.encrypt(b"x")
