@@ -6,11 +6,11 @@ import os
 import secrets
 from atexit import register, unregister
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import MappingProxyType, TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from kmskit.emulator.account import Account
 from kmskit.emulator.certificates import Authority
@@ -20,13 +20,15 @@ from kmskit.emulator.ecs import Ecs
 from kmskit.emulator.faults import Faults
 from kmskit.emulator.ram.directory import Identity, Ram
 from kmskit.emulator.seed import plant
-from kmskit.emulator.server import Door, Server, listen
 from kmskit.emulator.service import Service
 from kmskit.emulator.state import Instance, Setting, State
 from kmskit.emulator.trail import Trail
-from kmskit.errors import ConfigurationError
+from kmskit.errors import ConfigurationError, MissingDependencyError
 from kmskit.kms import Kms, connect
 from kmskit.uri import Uri
+
+if TYPE_CHECKING:
+    from kmskit.emulator.server import Server
 
 __all__ = ["Cloud", "Environment", "KmsInstance", "start"]
 
@@ -135,6 +137,12 @@ class Cloud:
             )
 
     def _open_gateways(self, service: Service, host: str, ports: tuple[int, ...]) -> None:
+        try:
+            from kmskit.emulator.server import Door, Server, listen
+        except ModuleNotFoundError as error:
+            raise MissingDependencyError(
+                f"the emulator needs the package {error.name}", hint='pip install "kmskit[emulator]"'
+            ) from error
         state = service.account.state
         models = ["", *(_instance(state, model, self.clock.now()).id for model in _MODELS)]
         doors, cas, endpoints = [], {}, {}
@@ -189,8 +197,6 @@ class Cloud:
 
     def open_instance_to_shared_gateway(self, instance: str, *, public: bool) -> None:
         """Whether an instance's keys may also be used over the shared gateway; they may at first."""
-        from dataclasses import replace
-
         found = self._account.state.get(Instance, self._instance(instance).id)
         if found is not None:
             self._account.state.put(replace(found, public=public))

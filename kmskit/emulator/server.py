@@ -118,7 +118,10 @@ class _Connection(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         self._in_head = False
+        # httptools reads URLs of up to 65,535 bytes only, and the path is the part that needs reading.
+        self.url, _, query = self.url.partition(b"?")
         super().on_headers_complete()
+        self.scope["query_string"] = query  # In time: what super() has begun does not run before this method returns.
 
     def on_message_complete(self) -> None:
         self._request_is_there()

@@ -100,8 +100,15 @@ def test_every_changed_header_is_refused(request_: Recorded) -> None:
 @EACH_IN_HEADERS
 def test_an_unsigned_header_of_the_gateway_is_refused(request_: Recorded) -> None:
     assert code(request_.with_header("x-acs-added", "1")) == "IncompleteSignature"
+
+
+@EACH_IN_HEADERS
+def test_an_unsigned_content_type_matters_only_to_a_body(request_: Recorded) -> None:
+    """aiohttp, and so the vendor's asynchronous client, adds one to requests that have no body."""
     if not any(name.lower() == "content-type" for name, _ in request_.headers):
-        assert code(request_.with_header("content-type", "text/plain")) == "IncompleteSignature"
+        typed = request_.with_header("content-type", "application/x-www-form-urlencoded")
+        assert typed.verified().action == request_.action
+        assert code(replace(typed, body="Extra=1")) == "IncompleteSignature"
 
 
 @EACH_IN_HEADERS
