@@ -66,11 +66,9 @@ def supports(kind: InstanceKind | None, spec: KeySpec, operation: Operation) -> 
         limit = row.max_plaintext(choose(row, KeyUsage.ENCRYPT_DECRYPT, None))
         return Support(True, max_bytes=limit or MAX_PLAINTEXT)
     if operation == "mac":
-        return (
-            Support(True, max_bytes=MAX_PLAINTEXT)
-            if row.family == "HMAC"
-            else Support(False, "only HMAC keys make MACs")
-        )
+        if row.family != "HMAC":
+            return Support(False, "only HMAC keys make MACs")
+        return Support(True, max_bytes=MAX_MESSAGE)
     return Support(True) if row.asymmetric else Support(False, "only RSA and EC keys sign")
 
 
