@@ -7,8 +7,6 @@ import secrets
 from atexit import register, unregister
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from types import MappingProxyType, TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
@@ -18,6 +16,7 @@ from kmskit.emulator.clock import Clock
 from kmskit.emulator.default_keys import enable_default_key
 from kmskit.emulator.ecs import Ecs
 from kmskit.emulator.faults import Faults
+from kmskit.emulator.folder import Folder
 from kmskit.emulator.ram.directory import Identity, Ram
 from kmskit.emulator.seed import plant
 from kmskit.emulator.service import Service
@@ -87,8 +86,8 @@ class Cloud:
         seed: str | os.PathLike[str] | Mapping[str, Any] | None = None,
         instance_ports: tuple[int, int] = (0, 0),
     ) -> None:
-        self._temporary = None if data_dir is not None else TemporaryDirectory(prefix="kmskit-cloud-")
-        self._folder = Path(self._temporary.name if self._temporary else os.path.abspath(os.fspath(data_dir or "")))
+        self._process = os.getpid()
+        self._folder = Folder(data_dir)
         self._server: Server | None = None
         self._state: State | None = None
         try:
@@ -101,8 +100,7 @@ class Cloud:
     def _open(
         self, region: str, host: str, ports: tuple[int, ...], seed: str | os.PathLike[str] | Mapping[str, Any] | None
     ) -> None:
-        self._make_folder()
-        state = self._state = State(None if self._temporary else self._folder / "state.db")
+        state = self._state = State(None if self._folder.temporary else self._folder.path / "state.db")
         self.region = _kept(state, "region", region)
         if self.region != region:
             raise ConfigurationError(
@@ -122,20 +120,6 @@ class Cloud:
         plant(self._account, seed)
         self._open_gateways(service, host, ports)
 
-    def _make_folder(self) -> None:
-        problem = None
-        try:
-            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            if os.name == "posix" and self._folder.stat().st_mode & 0o077:
-                problem = "can be read by others"
-        except OSError as error:
-            problem = f"cannot be made: {error.strerror}"
-        if problem is not None:
-            raise ConfigurationError(
-                f"the emulator's data folder {problem}",
-                hint="it holds keys and access keys: chmod 700, or choose another",
-            )
-
     def _open_gateways(self, service: Service, host: str, ports: tuple[int, ...]) -> None:
         try:
             from kmskit.emulator.server import Door, Server, listen
@@ -151,7 +135,7 @@ class Cloud:
             found = listen(host, port)
             doors.append(Door(found, authority.server_context(host), instance))
             endpoints[instance] = _endpoint(host, found.getsockname()[1])
-            cas[instance] = self._folder / (f"PrivateKmsCA_{instance}.pem" if instance else "ca.pem")
+            cas[instance] = self._folder.path / (f"PrivateKmsCA_{instance}.pem" if instance else "ca.pem")
             cas[instance].write_text(authority.pem)
         self.endpoint, self.ca_path = endpoints[""], str(cas[""])
         self.instances: Mapping[str, KmsInstance] = MappingProxyType(
@@ -222,12 +206,13 @@ class Cloud:
     def stop(self) -> None:
         """Let calls under way end and close everything. Stopping twice is fine. Without a data_dir all is gone then."""
         unregister(self.stop)
+        if os.getpid() != self._process:
+            return  # A forked child has a copy of this object, and the cloud is its parent's.
         if self._server is not None:
             self._server.stop()
         if self._state is not None:
             self._state.close()
-        if self._temporary is not None:
-            self._temporary.cleanup()
+        self._folder.close()
 
     def __enter__(self) -> Self:
         return self

@@ -74,6 +74,7 @@ class _Connection(HttpToolsProtocol):
 
     def connection_made(self, transport: Any) -> None:
         super().connection_made(transport)
+        self.access_log = False  # Here, because uvicorn looks again at each connection whether someone logs at all.
         self._expect_request()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -192,7 +193,7 @@ class Server:
             server.should_exit = True
         if self._thread.is_alive() and threading.current_thread() is not self._thread:
             self._thread.join(10)
-        self._workers.shutdown(wait=False, cancel_futures=True)
+        self._workers.shutdown(wait=True, cancel_futures=True)
         for found in self._sockets:
             with suppress(OSError):
                 found.close()

@@ -10,18 +10,22 @@ import ssl
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
+from dataclasses import replace
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 from cryptography import x509
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kmskit import ConfigurationError, emulator
+from kmskit import ConfigurationError, ServiceUnavailableError, emulator
 from kmskit.emulator import Cloud
+from kmskit.emulator.operations import OPERATIONS
 
 from .calls import Caller, b64
 from .signing import Line, acs3
@@ -165,6 +169,7 @@ def test_no_value_reaches_a_log(cloud: Cloud, caplog: pytest.LogCaptureFixture) 
     caller = Caller(cloud)
     key = caller.key()["KeyId"]
     caplog.set_level(logging.DEBUG)
+    logging.getLogger("uvicorn.access").propagate = True  # As it is until uvicorn is set up.
     plaintext = b64(b"4111-1111-1111-1111")
     with closing(Line(cloud)) as line:
         request = acs3(cloud.ram.root, line.host, "Encrypt", {"KeyId": key, "Plaintext": plaintext})
@@ -176,6 +181,56 @@ def test_no_value_reaches_a_log(cloud: Cloud, caplog: pytest.LogCaptureFixture) 
     seen = caplog.text + repr(list(cloud.trail)) + repr(cloud) + repr(cloud.env()) + str(cloud.env())
     for secret in (plaintext, "4111-1111", cloud.ram.root.access_key_secret, blob):
         assert secret not in seen
+
+
+def test_what_nobody_expected_is_an_internal_failure_that_tells_nothing(
+    cloud: Cloud, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(call: object) -> NoReturn:
+        raise RuntimeError("4111-1111")
+
+    monkeypatch.setitem(OPERATIONS, "DescribeRegions", replace(OPERATIONS["DescribeRegions"], run=fail))
+    with closing(Line(cloud)) as line:
+        status, answer = line.send(acs3(cloud.ram.root, line.host, "DescribeRegions", {}))
+    assert (status, answer["Code"]) == (500, "InternalFailure")
+    assert "4111" not in caplog.text + str(answer)
+    assert "DescribeRegions failed: RuntimeError" in caplog.text
+    assert cloud.trail[-1].code == "InternalFailure"
+
+
+def test_a_state_that_cannot_be_written_is_unavailable_and_unchanged(
+    cloud: Cloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = Caller(cloud)("ListKeys")["TotalCount"]
+
+    def full(connection: object, change: object) -> NoReturn:
+        raise ServiceUnavailableError("the disk is full")
+
+    with monkeypatch.context() as patch, closing(Line(cloud)) as line:
+        patch.setattr("kmskit.emulator.state.store._write", full)
+        status, answer = line.send(acs3(cloud.ram.root, line.host, "CreateKey", {}))
+    assert (status, answer["Code"]) == (503, "ServiceUnavailableTemporary")
+    assert Caller(cloud)("ListKeys")["TotalCount"] == before
+
+
+@pytest.mark.soak
+def test_64_clients_for_a_minute(cloud: Cloud) -> None:
+    key = Caller(cloud).key()["KeyId"]
+    end = time.monotonic() + 60
+
+    def work(number: int) -> int:
+        turns = 0
+        with closing(Line(cloud)) as line:
+            while time.monotonic() < end:
+                text = b64(f"{number}-{turns}".encode())
+                sealed = line.send(acs3(cloud.ram.root, line.host, "Encrypt", {"KeyId": key, "Plaintext": text}))[1]
+                blob = {"CiphertextBlob": sealed["CiphertextBlob"]}
+                assert line.send(acs3(cloud.ram.root, line.host, "Decrypt", blob))[1]["Plaintext"] == text
+                turns += 1
+        return turns
+
+    with ThreadPoolExecutor(64) as pool:
+        assert min(pool.map(work, range(64))) > 0
 
 
 def test_a_port_that_is_taken_is_told_of(cloud: Cloud) -> None:

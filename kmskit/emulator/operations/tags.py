@@ -22,8 +22,6 @@ def _key(call: Call) -> Key:
 
 
 def _tagged(call: Call, key: Key, tags: dict[str, str]) -> Key:
-    if key.state == "PendingDeletion":
-        call.account.require_state(key, "Enabled", "Disabled", "PendingImport")
     merged = {**key.tags, **tags}
     if len(merged) > MAX_TAGS:
         raise invalid("Tags", f"A key has at most {MAX_TAGS}.")

@@ -169,3 +169,26 @@ def test_the_command_line_makes_a_user_and_a_seed(tmp_path: Path) -> None:
     assert Caller(again)("DescribeKey", again.identity, KeyId="alias/orders")  # type: ignore[arg-type]
     again.end(signal.SIGTERM)
     assert os.path.exists(tmp_path / "cloud" / "state.db")
+
+
+def test_a_folder_is_one_emulators_at_a_time(tmp_path: Path) -> None:
+    with (
+        emulator.start(data_dir=tmp_path / "cloud"),
+        pytest.raises(ConfigurationError, match="another emulator's"),
+    ):
+        emulator.start(data_dir=tmp_path / "cloud")
+    with emulator.start(data_dir=tmp_path / "cloud"):
+        pass
+
+
+def test_a_forked_child_that_ends_takes_nothing_along(tmp_path: Path) -> None:
+    code = (
+        "import os, sys; from kmskit import emulator; cloud = emulator.start()\n"
+        "child = os.fork()\n"
+        "if child == 0: sys.exit(0)\n"
+        "os.waitpid(child, 0); print(os.path.exists(cloud.ca_path))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, timeout=60, check=True
+    )
+    assert done.stdout == "True\n"
