@@ -70,7 +70,7 @@ def _respond(reply: Reply) -> Response:
     headers = {"x-acs-request-id": reply.request_id}
     if reply.retry_after is not None:
         headers["x-acs-retry-after"] = str(reply.retry_after)
-    return Response(reply.body, reply.status, headers, media_type="application/json;charset=utf-8")
+    return Response(reply.body, reply.status, headers, reply.media_type)
 
 
 async def _hang_up(scope: Scope, receive: Receive) -> None:

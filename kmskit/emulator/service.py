@@ -35,6 +35,7 @@ class Reply:
     status: int
     body: bytes = field(repr=False)
     request_id: str
+    media_type: str
     retry_after: int | None = None
 
 
@@ -53,6 +54,7 @@ class Exchange:
     fault: Fault | None = None
     error: ServiceError | None = None
     keys: list[str] = field(default_factory=list)
+    form: answer.Format = "JSON"
 
     @property
     def slow(self) -> bool:
@@ -74,10 +76,13 @@ class Exchange:
                 _log.error("%s failed: %s", self.action, type(failure).__name__)
                 error = ServiceError(500, "InternalFailure", "Internal Failure.")
         self._record(error)
+        media_type = answer.media_type(self.form)
         if error is None:
-            return Reply(200, answer.success(fields, self.request_id), self.request_id)
-        body = answer.failure(error, self.request_id, self.service.host(self.gateway))
-        return Reply(error.status, body, self.request_id, self.fault.retry_after if self.fault else None)
+            body = answer.write(fields, self.request_id, self.form, "KMS")
+            return Reply(200, body, self.request_id, media_type)
+        told = answer.error_fields(error, self.request_id, self.service.host(self.gateway))
+        body = answer.write(told, self.request_id, self.form, "Error")
+        return Reply(error.status, body, self.request_id, media_type, self.fault.retry_after if self.fault else None)
 
     def _run(self) -> Mapping[str, Any]:
         if self.operation is None or self.principal is None:
@@ -158,6 +163,8 @@ class Service:
             raise ServiceError(403, "UnsupportedHTTPMethod", "The HTTP method is not supported.")
         if request.path != "/":
             raise _no_such_api()
+        if request.parameters.get("Format", "").upper() == "XML" and "authorization" not in request.headers:
+            exchange.form = "XML"
         ram = self.account.ram
         signed = verify(request, ram.credential, self._nonces, self.account.clock.watch())
         principal = ram.principal(signed.credential.id)

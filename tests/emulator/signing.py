@@ -71,10 +71,10 @@ def acs3(who: Identity, host: str, action: str, query: dict[str, str], *, ahead:
 
 def v1(who: Identity, action: str, parameters: dict[str, str], *, in_form: bool = False, ahead: float = 0.0) -> Signed:
     given = {
+        "Format": "JSON",
         **parameters,
         "Action": action,
         "Version": "2016-01-20",
-        "Format": "JSON",
         "AccessKeyId": who.access_key_id,
         "SignatureMethod": "HMAC-SHA1",
         "SignatureVersion": "1.0",
@@ -101,10 +101,14 @@ class Line:
         self._connection = http.client.HTTPSConnection(self.host, context=self._context, timeout=30)
 
     def send(self, request: Signed) -> tuple[int, dict[str, Any]]:
+        answer, body = self.exchange(request)
+        return answer.status, json.loads(body)
+
+    def exchange(self, request: Signed) -> tuple[http.client.HTTPResponse, bytes]:
         headers = {"host": self.host, **request.headers}
         self._connection.request(request.method, request.target, request.body or None, headers)
         answer = self._connection.getresponse()
-        return answer.status, json.loads(answer.read())
+        return answer, answer.read()
 
     def close(self) -> None:
         self._connection.close()

@@ -36,7 +36,16 @@ _MUST_BE_SIGNED = {
     "x-acs-signature-nonce": "SignatureNonce",
     "x-acs-content-sha256": "ContentSha256",
 }
-_V1_COMMON = ("Action", "Version", "AccessKeyId", "SignatureMethod", "Timestamp", "SignatureNonce", "Signature")
+_V1_COMMON = (
+    "Action",
+    "Version",
+    "AccessKeyId",
+    "SignatureMethod",
+    "SignatureVersion",
+    "Timestamp",
+    "SignatureNonce",
+    "Signature",
+)
 # Parameters whose values no answer repeats, not even to the one who sent them.
 _SECRET = {"Plaintext", "Message", "SecretData", "EncryptedKeyMaterial", "SecurityToken", "Digest", "Recipient"}
 
@@ -138,11 +147,7 @@ def _verify_parameters(
         if not given.get(name):
             raise _mandatory(name)
     method = given["SignatureMethod"]
-    if (
-        method not in ("HMAC-SHA1", "HMAC-SHA256")
-        or given.get("SignatureType")
-        or given.get("SignatureVersion") != "1.0"
-    ):
+    if method not in ("HMAC-SHA1", "HMAC-SHA256") or given.get("SignatureType") or given["SignatureVersion"] != "1.0":
         raise _unknown_method()
     dated = _moment(given["Timestamp"], now)
     credential = _usable(find(given["AccessKeyId"]), given.get("SecurityToken"))

@@ -188,7 +188,17 @@ def test_v1_takes_the_action_from_what_is_signed(request_: Recorded) -> None:
 
 @pytest.mark.parametrize("request_", IN_PARAMETERS, ids=lambda each: each.name)
 @pytest.mark.parametrize(
-    "name", ["Action", "Version", "AccessKeyId", "SignatureMethod", "Timestamp", "SignatureNonce", "Signature"]
+    "name",
+    [
+        "Action",
+        "Version",
+        "AccessKeyId",
+        "SignatureMethod",
+        "SignatureVersion",
+        "Timestamp",
+        "SignatureNonce",
+        "Signature",
+    ],
 )
 def test_v1_names_the_common_parameter_that_is_missing(request_: Recorded, name: str) -> None:
     def without(text: str) -> str:
