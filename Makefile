@@ -9,7 +9,7 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 # Tests and stored outputs depend on nobody's Jupyter settings, IPython start-up files or cloud credentials.
 test test-modules notebooks soak bench: export HOME := $(CURDIR)/.cache/home
 
-.PHONY: help setup lab test test-modules check notebooks soak fuzz bench clean
+.PHONY: help setup lab test test-modules test-cloud check notebooks soak fuzz bench clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*  ## \(.*\)/make \1\t\2/p' Makefile | expand -t 20
@@ -54,6 +54,10 @@ notebooks: setup  ## run the notebooks again and store their outputs
 
 soak: setup  ## the long fault and load runs
 	KMSKIT_SOAK=1 $(PYTEST) -m soak --timeout=0
+
+# With the user's own HOME, where the vendor's tools keep profiles. Not part of `make test`.
+test-cloud: setup  ## run the suite on the real service, after it has asked: KMSKIT_CLOUD=real KMSKIT_URI=alibaba://...
+	@$(PYTHON) -m tests.cloud $(CLOUD_ARGS)
 
 fuzz: setup  ## fuzz the parsers, a minute each; FUZZ_SECONDS=10 is shorter
 	for parser in envelope context ciphertext uri; do \

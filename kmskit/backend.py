@@ -15,6 +15,7 @@ from functools import wraps
 from typing import Any, ClassVar, Concatenate, ParamSpec, Protocol, Self, TypeVar
 
 from kmskit.algorithms import Algorithm
+from kmskit.assumed import AssumedInfo
 from kmskit.batch import Outcome
 from kmskit.ciphertext import OVERHEAD
 from kmskit.errors import ConfigurationError, InvalidCiphertextError, KmsError, LimitExceededError, UnsupportedError
@@ -110,6 +111,14 @@ class Backend(ABC):
     @abstractmethod
     def describe(self, id_or_alias: str, /) -> KeyInfo:
         """The key with this id or alias; KeyNotFoundError."""
+
+    def look_up(self, id_or_alias: str, spec: KeySpec | None, version: str | None, /) -> KeyInfo | AssumedInfo:
+        """The same for someone who wants to use the key, and perhaps may not describe it: then what they say of it."""
+        return self.describe(id_or_alias)
+
+    def known_id(self, name: str, /) -> str:
+        """The id of the key that `look_up` was given a name for, as far as it is known."""
+        return name
 
     @abstractmethod
     def keys(self, wanted: KeyFilter, /) -> Iterator[KeyInfo]:

@@ -105,10 +105,14 @@ class KeyView:
 
     def _repr_html_(self) -> str:
         try:
-            info = self._info
+            rows, state = self._rows(), self.state
         except KmsError as error:
             return markup.card("Key", {"id": markup.volatile_html(self.id), "shown": f"no: {type(error).__name__}"})
-        rows: dict[str, object] = {
+        return markup.card(self.title_html(), rows, mark=markup.badge(state), kind=markup.kind_of(state))
+
+    def _rows(self) -> dict[str, object]:
+        info = self._info
+        return {
             "spec": info.spec,
             "usage": info.usage,
             "aliases": markup.Html(", ".join(map(markup.alias_html, info.aliases))) if len(info.aliases) > 1 else None,
@@ -120,7 +124,6 @@ class KeyView:
             "deletion due": info.deletion_date and markup.volatile_html(f"{info.deletion_date:%Y-%m-%d}"),
             "id": markup.code(markup.volatile_html(info.id)),
         }
-        return markup.card(self.title_html(), rows, mark=markup.badge(info.state), kind=markup.kind_of(info.state))
 
 
 def _protection_html(info: KeyInfo) -> markup.Html:

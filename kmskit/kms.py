@@ -13,6 +13,7 @@ from weakref import WeakValueDictionary
 
 from kmskit import markup
 from kmskit.algorithms import SPECS, lookup_spec, lookup_usage
+from kmskit.assumed import AssumedInfo
 from kmskit.backend import Backend, NewKey, Support, operation
 from kmskit.capabilities import CapabilityTable
 from kmskit.errors import ConfigurationError, KmsError, MissingDependencyError, UnsupportedError
@@ -20,6 +21,7 @@ from kmskit.key import Key
 from kmskit.material import canonical
 from kmskit.names import check_alias, check_tags, strip_alias_prefix
 from kmskit.types import OPERATIONS, KeyFilter, KeyInfo, KeySpec, KeyState, KeyUsage, Operation, Protection
+from kmskit.undescribed import UndescribedKey
 from kmskit.uri import parse
 
 __all__ = ["BACKENDS", "Kms", "connect", "open_backend", "open_key"]
@@ -27,6 +29,7 @@ __all__ = ["BACKENDS", "Kms", "connect", "open_backend", "open_key"]
 BACKENDS = {
     "software": "kmskit.backends.software:SoftwareBackend",
     "pkcs11": "kmskit.backends.pkcs11:Pkcs11Backend",
+    "alibaba": "kmskit.backends.alibaba:AlibabaBackend",
 }
 """Scheme -> where its Backend is. It is imported on first use, so that no backend needs another's packages."""
 
@@ -43,7 +46,7 @@ def connect(uri: str | None = None, **options: Any) -> Kms:
             `alibaba://REGION…`; if left out, the environment's KMSKIT_URI, else `software:`, the key store in the
             user's data folder.
         **options: what must not stand in a URI: `passphrase=` and `clock=` (software), `pin=` (pkcs11), `credential=`
-            (alibaba).
+            and `timeout=` (alibaba).
 
     Raises:
         ConfigurationError: the URI or what it points to does not work.
@@ -185,14 +188,16 @@ class Kms:
         Args:
             id_or_alias: a key id, or an alias with or without the service's prefix `alias/`.
             spec: what is expected of it; where the user may not describe keys, what is taken for granted.
-            version: the version to use where the user may not describe keys.
+            version: the version to use where the user may not describe keys; RSA and EC keys need it then.
 
         Raises:
-            KeyNotFoundError: there is none.
+            KeyNotFoundError: there is none. Where the user may not describe keys it comes at first use.
             ValueError: it has another spec.
         """
         expected = None if spec is None else lookup_spec(spec).name
-        info = self._backend.describe(strip_alias_prefix(id_or_alias))
+        info = self._backend.look_up(strip_alias_prefix(id_or_alias), expected, version)
+        if isinstance(info, AssumedInfo):
+            return UndescribedKey(self, self._backend, info)
         if expected not in (None, info.spec):
             raise ValueError(f"spec: the key is {info.spec}, not {expected}")
         return self._key(info)

@@ -18,7 +18,13 @@ settings.load_profile("soak" if os.environ.get("KMSKIT_SOAK") else "test")
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
-_OF_THE_TESTS = {"KMSKIT_SOAK", "KMSKIT_CHROMIUM"}
+_OF_THE_TESTS = {
+    "KMSKIT_SOAK",
+    "KMSKIT_CHROMIUM",
+    "KMSKIT_TEST_CLOUD_URI",
+    "KMSKIT_TEST_CLOUD_WORD",
+    "KMSKIT_TEST_CLOUD_JOURNAL",
+}
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -18,8 +18,10 @@ FLOORS = (
     {"errors", "svg"},
     {"types"},
     {"algorithms", "context", "uri", "ciphertext", "names", "batch", "progress", "refusals"},
+    {"assumed"},
     {"backend", "material", "keyview"},
     {"capabilities", "key"},
+    {"undescribed"},
     {"kms"},
     {"explain"},
 )
@@ -144,9 +146,10 @@ def test_a_backend_knows_neither_kms_nor_key() -> None:
     ("part", "allowed"),
     [
         ("kmskit.envelope", set()),
-        ("kmskit.emulator", {"kmskit.backends.software"}),
+        # And the SQLite file under both; never `backends.alibaba`: the two ends of the wire are written apart.
+        ("kmskit.emulator", {"kmskit.backends.software", "kmskit.backends.database"}),
         ("kmskit.kms", set()),  # It loads a backend by its name, on first use.
-        ("kmskit.doctor", {"kmskit.backends.software", "kmskit.backends.pkcs11"}),
+        ("kmskit.doctor", {"kmskit.backends.software", "kmskit.backends.pkcs11", "kmskit.backends.alibaba"}),
         ("kmskit.softhsm", {"kmskit.backends.pkcs11"}),
         ("kmskit.tokens", {"kmskit.backends.pkcs11"}),
         *((f"kmskit.{name}", set()) for name in PUBLIC_NAMES_ONLY),

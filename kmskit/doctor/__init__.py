@@ -37,7 +37,8 @@ def examine(uri: str | None = None, *, connect: Callable[[str], Kms] = connect) 
 
     A key store that is there is opened and closed again; one that is not is not made. PKCS#11 modules are looked for
     and not loaded, but for that of a `pkcs11:` URI: its token is logged in to once, unless its flags show that a PIN
-    was wrong. Environment variables are told by name, never by value.
+    was wrong. Only an `alibaba:` URI has something sent: the service is asked who calls, and whether a key would
+    encrypt. Environment variables are told by name, never by value.
 
     Args:
         uri: as for `kmskit.connect`; if left out, KMSKIT_URI, else `software:`.

@@ -46,7 +46,7 @@ class Findings(tuple[Finding, ...]):
     @property
     def usable(self) -> bool:
         """Whether the URI can be used."""
-        return not any(finding.topic == URI and finding.state == "problem" for finding in self)
+        return not any(finding.topic.startswith(URI) and finding.state == "problem" for finding in self)
 
     def __repr__(self) -> str:
         rows = [(found.topic, found.state, markup.volatile_text(found.text), found.cure) for found in self]

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
+from kmskit.doctor import cloud
 from kmskit.doctor.files import existing, guarded, private
 from kmskit.doctor.finding import URI, Finding, Subject
 from kmskit.doctor.token import held_back
@@ -39,7 +40,11 @@ def opens(subject: Subject) -> Iterator[Finding]:
     """Whether the URI can be used. Its query may tell paths, so it is not repeated."""
     shown = "the URI"
     try:
-        shown, files = parse(subject.uri).redacted(), subject.files()
+        uri = parse(subject.uri)
+        shown, files = uri.redacted(), subject.files()
+        if uri.scheme == "alibaba":
+            yield from cloud.reaches(uri)
+            return
         if files is None or _is_made(files[0]):
             if against := held_back(subject):
                 yield Finding(URI, "problem", f"{shown} was not opened: {against.text}", against.cure)

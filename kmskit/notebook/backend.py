@@ -12,11 +12,12 @@ from functools import partial
 from typing import Any, TypeVar, cast
 
 from kmskit import markup
+from kmskit.assumed import AssumedInfo
 from kmskit.backend import Backend, NewKey
 from kmskit.errors import KeyNotFoundError, KmsError
 from kmskit.kms import Kms, open_backend
 from kmskit.names import is_key_id
-from kmskit.types import KeyFilter, KeyInfo
+from kmskit.types import KeyFilter, KeyInfo, KeySpec
 
 __all__ = ["ScratchBackend", "scratch"]
 
@@ -88,6 +89,9 @@ class ScratchBackend:
 
     def describe(self, id_or_alias: str, /) -> KeyInfo:
         return self._call(self._inner.describe, self._stored(id_or_alias))
+
+    def look_up(self, id_or_alias: str, spec: KeySpec | None, version: str | None, /) -> KeyInfo | AssumedInfo:
+        return self._call(self._inner.look_up, self._stored(id_or_alias), spec, version)
 
     def keys(self, wanted: KeyFilter, /) -> Iterator[KeyInfo]:
         """Asked for one by one, since a shared store may hold far more keys than a notebook makes."""

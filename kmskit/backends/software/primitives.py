@@ -27,7 +27,7 @@ from kmskit.context import canonical
 from kmskit.errors import KmsWarning
 from kmskit.types import Buffer
 
-__all__ = ["AsymmetricKey", "MacKey", "SymmetricKey", "generate"]
+__all__ = ["AsymmetricKey", "MacKey", "Sm4Gcm", "SymmetricKey", "generate"]
 
 WARN_AFTER = 2**31
 """Encryptions under one version. NIST SP 800-38D, 8.3, allows 2**32 random IVs; a process sees only its own share."""
@@ -38,7 +38,7 @@ class _Aead(Protocol):
     def decrypt(self, nonce: bytes, data: Buffer, associated_data: bytes | None) -> bytes: ...
 
 
-class _Sm4Gcm:
+class Sm4Gcm:
     """SM4-GCM (RFC 8998) with the interface of pyca's AESGCM, which has no SM4 twin."""
 
     def __init__(self, key: bytes) -> None:
@@ -59,7 +59,7 @@ class SymmetricKey:
     """An AES or SM4 key with all its versions. Ciphertexts are as `kmskit.ciphertext` says."""
 
     def __init__(self, spec: Spec, materials: Mapping[int, bytes], primary: int, uses: count[int]) -> None:
-        make = _Sm4Gcm if spec.family == "SM4" else AESGCM
+        make = Sm4Gcm if spec.family == "SM4" else AESGCM
         self._versions: dict[bytes, _Aead] = {header(number): make(secret) for number, secret in materials.items()}
         self._header = header(primary)
         self._encrypt = self._versions[self._header].encrypt

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -23,6 +24,7 @@ from kmskit import (
     KmsError,
     Protection,
     UnsupportedError,
+    explain,
 )
 from kmskit.algorithms import SPECS
 from kmskit.testing.conformance.base import (
@@ -145,7 +147,7 @@ class LifecycleConformance(Conformance):
         require(kms, spec, "import")
         key = kms.import_key(None, _material(spec), spec, usage=usage)
         uses = _uses(kms, key)
-        if kms.supports(spec, "rotate"):
+        with suppress(UnsupportedError):  # A service may rotate only what it has made itself.
             key.rotate()
         key.disable()
         assert kms.key(key.id).state is KeyState.DISABLED
@@ -199,8 +201,8 @@ class LifecycleConformance(Conformance):
         key.rotate()
         moved = key.reencrypt(old, to=key, context={"a": "b"}, new_context={"a": "b"})
         assert key.decrypt(moved, context={"a": "b"}) == b"x"
-        assert moved[:5] == key.encrypt(b"x")[:5]  # The version stands in front, in the service's base64 as well.
-        assert moved[:5] != old[:5]
+        assert explain(moved).key_version == explain(key.encrypt(b"x")).key_version
+        assert explain(moved).key_version != explain(old).key_version
 
     @pytest.mark.parametrize("spec", [KeySpec.RSA_2048, KeySpec.EC_P256, KeySpec.HMAC_256])
     def test_keys_whose_old_results_must_verify_are_not_rotated(self, keys: KeyPool, spec: KeySpec) -> None:
@@ -244,7 +246,7 @@ class LifecycleConformance(Conformance):
         advance(2)
         new = key.encrypt(b"x")
         assert len(kms.key(key.id).versions) == 2
-        assert new[:5] != old[:5]
+        assert explain(new).key_version != explain(old).key_version
         assert [key.decrypt(ciphertext) for ciphertext in (old, new)] == [b"x", b"x"]
         advance(31)
         key.encrypt(b"x")

@@ -18,7 +18,7 @@ from cryptography_vectors import open_vector_file
 
 import kmskit
 from kmskit.algorithms import ALGORITHMS, SPECS
-from kmskit.backends.software.primitives import AsymmetricKey, MacKey, _Sm4Gcm, generate
+from kmskit.backends.software.primitives import AsymmetricKey, MacKey, Sm4Gcm, generate
 
 Vector = dict[str, str]
 
@@ -123,7 +123,7 @@ def test_sm4_gcm_is_that_of_rfc_8998() -> None:
     key, iv, aad, tag, plaintext, body = (
         bytes.fromhex(vector[name]) for name in ("key", "iv", "aad", "tag", "plaintext", "ciphertext")
     )
-    cipher = _Sm4Gcm(key)
+    cipher = Sm4Gcm(key)
     assert cipher.encrypt(iv, plaintext, aad) == body + tag
     assert cipher.decrypt(iv, body + tag, aad) == plaintext
     with pytest.raises(InvalidTag):

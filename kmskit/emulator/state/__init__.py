@@ -1,0 +1,34 @@
+"""What the emulator remembers: records in memory, written through to one SQLite file."""
+
+from kmskit.emulator.state.records import (
+    AccessKey,
+    Alias,
+    Credentials,
+    ImportParameters,
+    Instance,
+    Key,
+    KeyVersion,
+    Policy,
+    Record,
+    Role,
+    Setting,
+    User,
+)
+from kmskit.emulator.state.store import Change, State
+
+__all__ = [
+    "AccessKey",
+    "Alias",
+    "Change",
+    "Credentials",
+    "ImportParameters",
+    "Instance",
+    "Key",
+    "KeyVersion",
+    "Policy",
+    "Record",
+    "Role",
+    "Setting",
+    "State",
+    "User",
+]
