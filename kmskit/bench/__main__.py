@@ -10,14 +10,14 @@ from collections.abc import Sequence
 import cryptography
 
 import kmskit
-from kmskit.bench import envelope, software, stores
+from kmskit.bench import emulator, envelope, software, stores
 from kmskit.bench.ratios import Figure, Verdict, compare, table
 
 
 def measure() -> list[Figure]:
     """All figures; it takes about a minute."""
     with kmskit.connect("software:?memory=1") as kms:
-        return [*compare(software.ratios(kms)), *stores.figures(), *envelope.figures()]
+        return [*compare(software.ratios(kms)), *stores.figures(), *envelope.figures(), *emulator.figures()]
 
 
 def report(figures: Sequence[Figure]) -> int:
