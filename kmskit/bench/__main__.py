@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import cryptography
 
 import kmskit
-from kmskit.bench import envelope, pkcs11, software, stores
+from kmskit.bench import emulator, envelope, pkcs11, software, stores
 from kmskit.bench.ratios import Figure, Verdict, compare, table
 
 
@@ -22,7 +22,7 @@ def measure() -> list[Figure]:
         sys.stdout.write(f"No figures of the pkcs11 backend: {reason}; make setup brings it.\n")
     else:
         found += pkcs11.figures()
-    return [*found, *envelope.figures()]
+    return [*found, *envelope.figures(), *emulator.figures()]
 
 
 def report(figures: Sequence[Figure]) -> int:

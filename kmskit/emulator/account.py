@@ -14,7 +14,7 @@ from kmskit.emulator.keyring import Keyring, new_material
 from kmskit.emulator.quotas import Quotas
 from kmskit.emulator.ram.directory import Ram
 from kmskit.emulator.specs import SPECS
-from kmskit.emulator.state import Alias, Change, ImportParameters, Key, KeyVersion, State
+from kmskit.emulator.state import Alias, Change, ImportParameters, Key, KeyVersion, Secret, SecretValue, State
 
 __all__ = ["Account"]
 
@@ -62,6 +62,24 @@ class Account:
             found = self.current(key.id)
             if found is not None:
                 yield found
+
+    def secret(self, name: str) -> Secret | None:
+        """A secret as it is now; None once its deletion was due."""
+        secret = self.state.get(Secret, name)
+        if secret is None or secret.delete_at is None or secret.delete_at > self.clock.now():
+            return secret
+        with self.state.change() as change:
+            self.delete_secret(change, secret)
+        return None
+
+    def secret_values(self, secret: Secret) -> list[SecretValue]:
+        """Its versions, oldest first."""
+        return [value for value in self.state.all(SecretValue) if value.secret == secret.id]
+
+    def delete_secret(self, change: Change, secret: Secret) -> None:
+        change.drop(secret)
+        for value in self.secret_values(secret):
+            change.drop(value)
 
     def _settle(self, key_id: str, now: float) -> Key | None:
         with self.state.change() as change:

@@ -26,11 +26,8 @@ class Action:
 
 
 _NOT_DONE = {
-    "secrets": (
-        "CreateSecret DescribeSecret GetSecretValue BatchGetSecretValue PutSecretValue UpdateSecret"
-        " UpdateSecretVersionStage UpdateSecretRotationPolicy RotateSecret DeleteSecret RestoreSecret ListSecrets"
-        " ListSecretVersionIds GetRandomPassword GetSecretPolicy SetSecretPolicy"
-    ),
+    "secrets that rotate": "UpdateSecretRotationPolicy RotateSecret",
+    "policies of secrets": "GetSecretPolicy SetSecretPolicy",
     "application access points": (
         "CreateApplicationAccessPoint DescribeApplicationAccessPoint UpdateApplicationAccessPoint"
         " DeleteApplicationAccessPoint ListApplicationAccessPoints CreateClientKey GetClientKey ListClientKeys"

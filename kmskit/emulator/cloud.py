@@ -24,6 +24,7 @@ from kmskit.emulator.state import Instance, Setting, State
 from kmskit.emulator.trail import Trail
 from kmskit.errors import ConfigurationError, MissingDependencyError
 from kmskit.kms import Kms, connect
+from kmskit.markup import card, volatile_html, volatile_text
 from kmskit.uri import Uri
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ __all__ = ["Cloud", "Environment", "KmsInstance", "start"]
 _MODELS = ("software", "hardware")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class KmsInstance:
     """A KMS instance and its own gateway.
 
@@ -48,6 +49,9 @@ class KmsInstance:
     kind: str
     endpoint: str
     ca_path: str
+
+    def __repr__(self) -> str:
+        return f"<KmsInstance {self.kind} {volatile_text(self.id)} at {volatile_text(self.endpoint)}>"
 
 
 class Environment(dict[str, str]):
@@ -223,7 +227,12 @@ class Cloud:
         self.stop()
 
     def __repr__(self) -> str:
-        return f"<Cloud {self.region} at {self.endpoint}: it protects nothing real>"
+        return f"<Cloud {self.region} at {volatile_text(self.endpoint)}: it protects nothing real>"
+
+    def _repr_html_(self) -> str:
+        gateways = {"shared": self.endpoint, **{each.kind: each.endpoint for each in self.instances.values()}}
+        rows: dict[str, object] = {f"{name} gateway": volatile_html(endpoint) for name, endpoint in gateways.items()}
+        return card(f"Cloud: {self.region}", {**rows, "note": "it protects nothing real"})
 
 
 def start(

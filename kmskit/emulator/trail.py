@@ -13,7 +13,7 @@ __all__ = ["Event", "Trail"]
 _KEPT = 10_000
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Event:
     """One call.
 
@@ -38,6 +38,10 @@ class Event:
     status: int
     code: str
     reason: str = ""
+
+    def __repr__(self) -> str:
+        who = f" by {self.user}" if self.user else ""
+        return f"<Event {self.action or 'unknown'}{markup.printable(who)}: {self.code or self.status}>"
 
 
 class Trail:

@@ -46,6 +46,45 @@ def test_an_instance_is_named_by_its_kind_or_id(cloud: Cloud) -> None:
         cloud.uri("none")
 
 
+def test_a_session_connects_too(cloud: Cloud) -> None:
+    cloud.ram.create_role("reader", policies=["AliyunKMSReadOnlyAccess"])
+    cloud.connect().create_key("orders")
+    kms = cloud.connect(cloud.ram.session("reader"))
+    (key,) = kms.keys()
+    assert key.aliases == ("orders",)
+    assert cloud.env(cloud.ram.session("reader"))["ALIBABA_CLOUD_SECURITY_TOKEN"]
+
+
+def test_no_repr_shows_a_secret_and_what_is_random_is_marked(cloud: Cloud) -> None:
+    cloud.connect().create_key("orders")
+    user = cloud.ram.create_user("user")
+    decision = cloud.ram.explain(user, "Encrypt", "orders")
+    things = [cloud, *cloud.instances.values(), user, cloud.ram.session(_role(cloud)), cloud.trail, *cloud.trail]
+    for thing in (*things, decision, cloud.env(user), cloud.clock, cloud.faults):
+        shown = repr(thing) + getattr(thing, "_repr_html_", str)()
+        for secret in (user.access_key_secret, cloud.ram.root.access_key_secret, "CAIS"):
+            assert secret not in shown
+    assert repr(cloud.instances["software"]).startswith("<KmsInstance software ⟨kst-")
+    assert f"⟨{cloud.endpoint}⟩" in repr(cloud)
+    assert repr(decision) == "<Decision denied: no statement allows it>"
+    assert repr(cloud.trail[-1]).startswith("<Event ")
+
+
+def _role(cloud: Cloud) -> str:
+    cloud.ram.create_role("role")
+    return "role"
+
+
+def test_the_extra_is_named_when_it_is_missing() -> None:
+    code = (
+        "import sys; sys.modules['uvicorn'] = None; import kmskit\n"
+        "try: kmskit.emulator.start()\n"
+        "except kmskit.MissingDependencyError as error: print(error, error.hint)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == 'the emulator needs the package uvicorn pip install "kmskit[emulator]"\n'
+
+
 def test_the_fixture_for_other_peoples_tests(kms_cloud: Cloud) -> None:
     assert kms_cloud.connect().create_key("orders").encrypt(b"x")
 

@@ -13,6 +13,8 @@ from kmskit.emulator.operations import (
     mac,
     policies,
     rotation,
+    secret_values,
+    secrets,
     sts,
     tags,
 )
@@ -35,6 +37,8 @@ _MODULES = (
     mac,
     policies,
     rotation,
+    secret_values,
+    secrets,
     sts,
     tags,
 )

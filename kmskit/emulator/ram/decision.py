@@ -23,6 +23,7 @@ from typing import Literal
 
 from kmskit.emulator.ram.document import Statement, parse_document
 from kmskit.emulator.state.records import Key
+from kmskit.markup import badge, card, printable
 
 __all__ = ["Decision", "Principal", "decide"]
 
@@ -51,7 +52,7 @@ class Principal:
     access_key_id: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Decision:
     """
     Attributes:
@@ -80,6 +81,14 @@ class Decision:
         if not self.policy:
             return f"{verdict}: {'the account root' if self.allowed else 'no statement allows it'}"
         return f"{verdict} by {self.policy}, statement {self.statement}"
+
+    def __repr__(self) -> str:
+        return f"<Decision {printable(self)}>"
+
+    def _repr_html_(self) -> str:
+        mark = badge("allowed", "good") if self.allowed else badge("denied", "bad")
+        told = {"policy": self.policy or None, "statement": self.statement or None}
+        return card(self.action, told, mark=mark, kind="good" if self.allowed else "bad")
 
     def detail(self, principal: Principal) -> dict[str, str]:
         """The gateway's AccessDeniedDetail. The diagnostic message holds what the other fields say."""

@@ -6,7 +6,7 @@ import json
 import re
 import secrets
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from kmskit.emulator.clock import Clock
@@ -16,6 +16,7 @@ from kmskit.emulator.ram.system import SYSTEM_POLICIES
 from kmskit.emulator.state import AccessKey, Alias, Credentials, Key, Policy, Role, State, User
 from kmskit.emulator.wire.verify import Credential
 from kmskit.errors import AlreadyExistsError, ConfigurationError, KeyNotFoundError
+from kmskit.markup import printable, volatile_text
 
 __all__ = ["Identity", "Ram"]
 
@@ -23,21 +24,24 @@ _NAME = re.compile(r"[A-Za-z0-9._@-]{1,64}")
 _LETTERS = "ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnpqrstuvwxyz23456789"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Identity:
     """A user with an access key, or a session: what a client needs to sign its requests.
 
     Attributes:
         name: the user's, or `role/session`.
-        access_key_secret: no repr shows it.
+        access_key_secret: no repr shows it, nor the token.
         security_token: of a session; None for a user.
     """
 
     name: str
     arn: str
     access_key_id: str
-    access_key_secret: str = field(repr=False)
-    security_token: str | None = field(default=None, repr=False)
+    access_key_secret: str
+    security_token: str | None = None
+
+    def __repr__(self) -> str:
+        return f"<Identity {printable(self.name)} {volatile_text(self.access_key_id)}>"
 
 
 class Ram:

@@ -11,6 +11,8 @@ from kmskit.emulator.state.records import (
     Policy,
     Record,
     Role,
+    Secret,
+    SecretValue,
     Setting,
     User,
 )
@@ -28,6 +30,8 @@ __all__ = [
     "Policy",
     "Record",
     "Role",
+    "Secret",
+    "SecretValue",
     "Setting",
     "State",
     "User",

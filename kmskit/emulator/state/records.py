@@ -22,6 +22,8 @@ __all__ = [
     "Policy",
     "Record",
     "Role",
+    "Secret",
+    "SecretValue",
     "Setting",
     "User",
 ]
@@ -189,6 +191,34 @@ class Instance(Record):
     """BindVpcs, as UpdateKmsInstanceBindVpc was given it."""
     protected: bool = False
     protection_note: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Secret(Record):
+    """A secret of the type Generic. Its id is its name; `key` wraps its values."""
+
+    kind: ClassVar[str] = "secret"
+    key: str
+    created: float
+    updated: float
+    instance: str = ""
+    description: str = ""
+    config: str = ""
+    tags: Mapping[str, str] = field(default_factory=dict)
+    delete_at: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SecretValue(Record):
+    """One version of a secret. Its id is the secret's name, a colon and the version's; `blob` is the value, sealed."""
+
+    kind: ClassVar[str] = "secret-value"
+    secret: str
+    version: str
+    created: float
+    data_type: str
+    blob: str = field(repr=False)
+    stages: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,9 +8,12 @@ import socket
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from Tea.exceptions import TeaException
 
 from kmskit import ConfigurationError, emulator
 from kmskit.emulator import Cloud, Identity
@@ -141,6 +144,32 @@ def test_a_killed_emulator_comes_back_with_all_that_it_has_answered(tmp_path: Pa
     assert "it protects nothing real" in told
     assert served.process.returncode == 0
     assert who.access_key_secret not in told
+
+
+def test_a_kill_in_the_midst_of_writing_takes_nothing_that_was_answered(tmp_path: Path) -> None:
+    folder = tmp_path / "cloud"
+    answered: dict[str, str] = {}
+
+    def write(served: Served) -> None:
+        call = Caller(served)  # type: ignore[arg-type]
+        with suppress(TeaException):
+            while True:
+                key = call("CreateKey", served.identity)["KeyMetadata"]["KeyId"]
+                answered[key] = call("Encrypt", served.identity, KeyId=key, Plaintext="aGk=")["CiphertextBlob"]
+
+    for _ in range(4):
+        served = Served(folder)
+        with ThreadPoolExecutor(4) as pool:
+            for _ in range(4):
+                pool.submit(write, served)
+            time.sleep(0.4)
+            served.end(signal.SIGKILL)
+    served = Served(folder)
+    call = Caller(served)  # type: ignore[arg-type]
+    assert len(answered) > 40
+    for key, blob in answered.items():
+        assert call("Decrypt", served.identity, CiphertextBlob=blob)["KeyId"] == key
+    served.end(signal.SIGTERM)
 
 
 def test_the_command_line_makes_a_user_and_a_seed(tmp_path: Path) -> None:
