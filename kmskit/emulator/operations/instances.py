@@ -78,13 +78,19 @@ def get_kms_instance(call: Call) -> Answer:
             "CaCertificateChainPem": call.account.instance_ca(instance.id),
             "VpcId": instance.vpc,
             "VpcNum": 1 + len(bound),
-            "VswitchIds": list(instance.vswitches),
-            "ZoneIds": list(instance.zones),
+            **_where(instance),
             "BindVpcs": {"BindVpc": bound},
             "DeletionProtection": instance.protected,
             "DeletionProtectionDescription": instance.protection_note,
         }
     }
+
+
+def _where(instance: Instance) -> dict[str, list[str]]:
+    """Left out while there is nothing to tell: these are lists to newer SDKs and text to older ones, which fail on a
+    list, even on an empty one."""
+    named = {"VswitchIds": list(instance.vswitches), "ZoneIds": list(instance.zones)}
+    return {name: values for name, values in named.items() if values}
 
 
 @operation("GetDefaultKmsInstance", evidence="SDK source", note="the first one that was made")
