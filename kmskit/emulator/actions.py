@@ -14,9 +14,9 @@ __all__ = ["ACTIONS", "Action"]
 class Action:
     """
     Attributes:
-        evidence: documented, SDK source, inferred or emulator-defined: the weakest of what the answer rests on; empty
-            for what is not done.
-        note: what is missing, or what is the emulator's own.
+        evidence: documented, SDK source, inferred or emulator-defined: where it is known from; empty for what is not
+            done.
+        note: what is missing, or what of it is the emulator's own.
     """
 
     name: str

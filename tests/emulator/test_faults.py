@@ -62,7 +62,7 @@ def test_quotas_hold_once_they_are_switched_on(call: Caller, refused: Refused, c
     for _ in range(12):
         call("CreateKey")
     cloud.quotas.enabled = True
-    cloud.quotas.scale = 0.1  # One CreateKey a second, five queries.
+    cloud.quotas.scale = 0.001  # One call a second.
     codes = set()
     for _ in range(20):
         try:

@@ -94,7 +94,7 @@ def _digest(call: Call) -> bytes:
     slow=True,
     quota=_QPS,
     partly="SM2DSA",
-    note="DER, and salts as long as the hash: emulator-defined",
+    note="DER and the salt's length are emulator-defined",
 )
 def asymmetric_sign(call: Call) -> Answer:
     digest = _digest(call)

@@ -54,7 +54,11 @@ def _matches(instance: Instance, filters: dict[str, set[str]]) -> bool:
     return all(facts[name] in wanted for name, wanted in filters.items())
 
 
-@operation("GetKmsInstance", evidence="SDK source", note="with the CA of the instance's own gateway")
+@operation(
+    "GetKmsInstance",
+    evidence="SDK source",
+    note="with the CA of the instance's own gateway; ProductType and the plan's figures are emulator-defined",
+)
 def get_kms_instance(call: Call) -> Answer:
     instance = _found(call)
     bound: list[Any] = json.loads(instance.bound) if instance.bound else []

@@ -10,6 +10,7 @@ from kmskit.emulator.specs import MAC
 from kmskit.emulator.state import Key
 
 _QPS = 1000
+_NOTE = "which spec has which algorithms is emulator-defined"
 
 
 def _key_for_mac(call: Call) -> tuple[Key, str, bytes]:
@@ -20,7 +21,7 @@ def _key_for_mac(call: Call) -> tuple[Key, str, bytes]:
     return key, call.algorithm(key), message
 
 
-@operation("GenerateMac", evidence="SDK source", data_plane=True, dry_run=True, quota=_QPS)
+@operation("GenerateMac", evidence="SDK source", data_plane=True, dry_run=True, quota=_QPS, note=_NOTE)
 def generate_mac(call: Call) -> Answer:
     key, algorithm, message = _key_for_mac(call)
     call.ready()
@@ -28,7 +29,7 @@ def generate_mac(call: Call) -> Answer:
     return {"KeyId": key.id, "Algorithm": algorithm, "Mac": b64encode(tag).decode()}
 
 
-@operation("VerifyMac", evidence="SDK source", data_plane=True, dry_run=True, quota=_QPS)
+@operation("VerifyMac", evidence="SDK source", data_plane=True, dry_run=True, quota=_QPS, note=_NOTE)
 def verify_mac(call: Call) -> Answer:
     """A MAC that does not fit is an answer, Value false, and no error."""
     tag = call.binary("Mac")

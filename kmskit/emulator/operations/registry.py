@@ -25,7 +25,7 @@ class Operation:
         data_plane: whether an instance's own gateway serves it too.
         dry_run: whether it knows the parameter DryRun.
         slow: whether it writes, or computes for long, and so runs beside the server's loop.
-        evidence: where what it does is known from; the weakest source that it rests on.
+        evidence: where what it does is known from. What is emulator-defined beside that, `note` names.
         partly: what is missing; empty if it is all there.
         quota: calls a second of one user on the shared gateway.
     """
