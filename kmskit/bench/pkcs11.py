@@ -19,8 +19,6 @@ from functools import partial
 from hashlib import sha256
 from importlib import import_module
 from importlib.util import find_spec
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from time import perf_counter
 from typing import Any
 
@@ -28,13 +26,13 @@ from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 
 import kmskit
 from kmskit import softhsm
+from kmskit.bench.folder import folder_in_memory
 from kmskit.bench.ratios import Figure, Ratio, compare
 from kmskit.context import canonical
 from kmskit.uri import parse
 
 __all__ = ["figures", "missing"]
 
-_MEMORY_FOLDER = "/dev/shm"  # noqa: S108 (Linux's folder in memory: a key is a file, and a slow disk takes 45 ms for it.)
 _SOFTHSM_CONF = "SOFTHSM2_CONF"
 _CONTEXT = {"tenant": "acme"}
 _PEER = "over python-pkcs11"
@@ -60,8 +58,7 @@ def figures(keys: int = 400, turns: int = 15) -> Iterator[Figure]:
         turns: how often each row is measured.
     """
     with ExitStack() as stack:
-        memory = _MEMORY_FOLDER if os.access(_MEMORY_FOLDER, os.W_OK) else None
-        folder = Path(stack.enter_context(TemporaryDirectory(dir=memory)))
+        folder = stack.enter_context(folder_in_memory())
         tokens = [softhsm.token(folder / name) for name in ("few", "all")]  # Names of one length: files are opened.
         kms, crowded = (stack.enter_context(kmskit.connect(token.uri)) for token in tokens)
         bare, bare_crowded = (stack.enter_context(closing(_PythonPkcs11(token))) for token in tokens)

@@ -48,14 +48,16 @@ class Bound:
     Attributes:
         name: what is measured.
         measure: measures it once.
-        ceiling: what it must not exceed; None if it is only reported.
-        unit: `s` or `MB`.
+        ceiling: what it must not exceed, and
+        floor: what it must reach; a quantity has one of them, or none if it is only reported.
+        unit: `s`, `MB` or `/s`.
     """
 
     name: str
     measure: Callable[[], float]
     ceiling: float | None = None
     unit: str = "s"
+    floor: float | None = None
 
 
 class Verdict(StrEnum):
@@ -91,10 +93,14 @@ def observe(bound: Bound, turns: int = 9) -> Figure:
     values = [bound.measure() for _ in range(turns)]
     low, middle, high = (_quantity(value, bound.unit) for value in _quartiles(values))
     shown = middle if low == high else f"{middle} ({low} to {high})"
-    if bound.ceiling is None:
+    if bound.ceiling is not None:
+        limit, verdict = "at most", _judge(value <= bound.ceiling for value in values)
+    elif bound.floor is not None:
+        limit, verdict = "at least", _judge(value >= bound.floor for value in values)
+    else:
         return Figure(bound.name, shown, "", "", "", Verdict.REPORTED)
-    limit = f"at most {_quantity(bound.ceiling, bound.unit)}"
-    return Figure(bound.name, shown, "", "", limit, _judge(value <= bound.ceiling for value in values))
+    limit = f"{limit} {_quantity(bound.ceiling or bound.floor or 0.0, bound.unit)}"
+    return Figure(bound.name, shown, "", "", limit, verdict)
 
 
 def table(figures: Iterable[Figure]) -> str:
@@ -153,4 +159,4 @@ def _quantity(value: float, unit: str) -> str:
     if unit == "s":
         unit, size = next(((name, size) for name, size in _UNITS.items() if value >= size), ("µs", 1e-6))
         value /= size
-    return f"{value:.3g} {unit}"
+    return f"{value:,.0f} {unit}" if value >= 1000 else f"{value:.3g} {unit}"

@@ -6,24 +6,22 @@ disk: the files were read before.
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 import tracemalloc
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from time import process_time
 
 import kmskit
+from kmskit.bench.folder import folder_in_memory
 from kmskit.bench.ratios import Bound, Figure, observe
 from kmskit.uri import Uri
 
 __all__ = ["figures"]
 
 _LOOKUPS = 500
-_MEMORY_FOLDER = "/dev/shm"  # noqa: S108 (Linux's folder in memory: to make 10,000 keys takes minutes on a busy disk.)
 
 # Run by a new interpreter, since only there nothing is imported or open yet. Each prints seconds.
 _IMPORT = """
@@ -50,9 +48,8 @@ def figures(keys: int = 10_000, many: int = 100_000, turns: int = 9) -> Iterator
         turns: how often each time is measured.
     """
     yield observe(Bound("import kmskit, in a new process", lambda: _in_new_process(_IMPORT), ceiling=0.2), turns)
-    in_memory = os.access(_MEMORY_FOLDER, os.W_OK)
-    with TemporaryDirectory(dir=_MEMORY_FOLDER if in_memory else None) as folder:
-        yield from _store(Path(folder), keys, turns)
+    with folder_in_memory() as folder:
+        yield from _store(folder, keys, turns)
     yield _listing(keys, many)
 
 

@@ -14,9 +14,8 @@ import pytest
 
 import kmskit
 from kmskit import softhsm
-from kmskit.bench import __main__ as program
+from kmskit.bench import folder
 from kmskit.bench import pkcs11 as bench
-from kmskit.bench.ratios import Figure, Verdict
 from kmskit.context import canonical
 from tests import parts
 
@@ -53,7 +52,7 @@ def aes(kms: kmskit.Kms) -> kmskit.Key:
 
 
 def test_every_row_is_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bench, "_MEMORY_FOLDER", str(tmp_path))
+    monkeypatch.setattr(folder, "_MEMORY", str(tmp_path))
     monkeypatch.setenv("SOFTHSM2_CONF", "of the user")
     figures = list(bench.figures(keys=6, turns=1))
     limits = {figure.name: figure.limit for figure in figures}
@@ -143,17 +142,3 @@ def test_a_part_that_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> Non
         assert bench.missing() == "SoftHSM is not installed"
     monkeypatch.setitem(sys.modules, "pkcs11", None)
     assert bench.missing() == "python-pkcs11 is not installed"
-
-
-def test_the_other_rows_are_measured_without_a_token(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    other = Figure("another row", "", "", "", "", Verdict.REPORTED)
-    monkeypatch.setattr(bench, "missing", lambda: "SoftHSM is not installed")
-    monkeypatch.setattr(program.software, "ratios", lambda kms: [])
-    monkeypatch.setattr(program.stores, "figures", list)
-    monkeypatch.setattr(program.envelope, "figures", lambda: [other])
-    assert program.measure() == [other]
-    assert (
-        capsys.readouterr().out == "No figures of the pkcs11 backend: SoftHSM is not installed; make setup brings it.\n"
-    )

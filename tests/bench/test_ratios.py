@@ -53,6 +53,13 @@ def test_quantities_are_shown_with_their_unit_and_noise() -> None:
     numbers = count(1)
     assert observe(Bound("time", lambda: next(numbers) / 1000), turns=5).ours == "3 ms (2 ms to 4 ms)"
     assert observe(Bound("size", lambda: 2.5, ceiling=3, unit="MB"), turns=1).ours == "2.5 MB"
+    assert observe(Bound("rate", lambda: 1234.5, unit="/s"), turns=1).ours == "1,234 /s"
+
+
+@pytest.mark.parametrize(("value", "verdict"), [(999.0, Verdict.MISSED), (1000.0, Verdict.REACHED)])
+def test_a_quantity_may_have_a_floor(value: float, verdict: Verdict) -> None:
+    figure = observe(Bound("rate", lambda: value, floor=1000.0, unit="/s"), turns=3)
+    assert (figure.limit, figure.verdict) == ("at least 1,000 /s", verdict)
 
 
 @pytest.mark.parametrize(("value", "status"), [(0.5, 0), (2.0, 1)])
