@@ -119,7 +119,7 @@ class KmsError(Exception):
         if self.request_id:
             rows["request id"] = markup.volatile_html(self.request_id)
         if self.recommend:
-            rows["more"] = markup.link(self.recommend)
+            rows["more"] = markup.link(self.recommend, volatile=self.request_id)
         return markup.card(type(self).__name__, rows, kind=self._shown_as)
 
 

@@ -66,12 +66,20 @@ def alias_text(alias: str) -> str:
     return printable(alias) if prefix is None else volatile_text(prefix[0]) + printable(alias[prefix.end() :])
 
 
-def link(url: str, text: str | None = None) -> Html:
-    """A link, if `url` is plain http(s); otherwise only its text."""
-    shown = escape(text if text is not None else url)
+def link(url: str, text: str | None = None, *, volatile: str | None = None) -> Html:
+    """A link, if `url` is plain http(s); otherwise only its text.
+
+    Args:
+        text: what is shown instead of the address.
+        volatile: what in `url` differs from run to run, such as a request's id. The address is shown up to there, and
+            the link's class says that the rest of it is volatile.
+    """
+    shown, mark = url if text is None else text, ""
+    if volatile and volatile in url:
+        shown, mark = shown.partition(volatile)[0] + "…" if text is None else text, ' class="kms-volatile"'
     if not re.match(r"https?://[^\s]+\Z", url, re.IGNORECASE):
-        return shown
-    return Html(f'<a href="{escape(url)}" rel="noreferrer noopener" target="_blank">{shown}</a>')
+        return escape(shown)
+    return Html(f'<a{mark} href="{escape(url)}" rel="noreferrer noopener" target="_blank">{escape(shown)}</a>')
 
 
 def kind_of(state: object) -> str:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from kmskit.algorithms import Algorithm, choose
 from kmskit.assumed import AssumedInfo
 from kmskit.backend import Backend
+from kmskit.errors import UnsupportedError
 from kmskit.key import Key
 from kmskit.types import KeyUsage
 
@@ -43,6 +44,11 @@ class UndescribedKey(Key):
 
     def _choose(self, usage: KeyUsage, algorithm: str | None) -> Algorithm:
         """Whether an RSA key signs or decrypts is not known here; the service refuses what it is not for."""
+        if usage not in self._spec.algorithms:
+            raise UnsupportedError(
+                f"this key is taken for {self._spec.name}, which is not for {usage}",
+                hint="this user may not describe it, so say which spec it has: kms.key(id, spec=...)",
+            )
         return choose(self._spec, usage, algorithm)
 
 

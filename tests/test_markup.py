@@ -86,6 +86,15 @@ def test_http_addresses_are_links(url: str) -> None:
     assert unescape(html.split('"')[1]) == url
 
 
+def test_a_link_shows_nothing_volatile_and_still_leads_there() -> None:
+    html = markup.link("https://example.com/?id=42&x=1", volatile="42")
+    assert html.startswith('<a class="kms-volatile" href="https://example.com/?id=42&amp;x=1" ')
+    assert html.endswith(">https://example.com/?id=…</a>")
+    assert markup.link("https://example.com/42", "more", volatile="42").endswith(">more</a>")
+    assert "class" not in markup.link("https://example.com/", volatile="42")
+    assert "class" not in markup.link("https://example.com/", volatile="")
+
+
 @pytest.mark.parametrize(
     "url",
     [

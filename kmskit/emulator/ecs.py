@@ -3,6 +3,9 @@
 Attaching a disk has KMS decrypt its data key once; reading and writing blocks asks KMS nothing; detaching forgets the
 key. Whoever uses the disk never sees a key. What ECS really passes as encryption context was not found, so the one here
 is made up, and so is the cipher: AES-256-XTS (IEEE 1619) with the block's number as tweak.
+
+A key of one's own ECS uses in the role AliyunECSDiskEncryptDefaultRole, so a key policy may speak of that role. What a
+key policy then refuses is emulator-defined in its form: ECS's own code for it was not found.
 """
 
 from __future__ import annotations
@@ -14,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
+from kmskit import markup
 from kmskit.emulator.default_keys import service_key
 from kmskit.emulator.errors import ServiceError
 from kmskit.emulator.state import Alias, Key, Role
@@ -65,6 +69,7 @@ class Disk:
 
         Raises:
             KeyStateError: the key is disabled or is being deleted: then nobody can attach the disk.
+            AccessDeniedError: the key's policy denies it to ECS.
         """
         answer = _ask(
             self._service, "Decrypt", {"CiphertextBlob": self.wrapped_key, "EncryptionContext": self._context}
@@ -103,7 +108,8 @@ class Disk:
             raise ValueError(f"block: 0 to {self.blocks - 1} expected")
 
     def __repr__(self) -> str:
-        return f"<Disk {self.id}: {self.blocks} blocks, {'attached' if self.attached else 'detached'}>"
+        state = "attached" if self.attached else "detached"
+        return f"<Disk {markup.volatile_text(self.id)}: {self.blocks} blocks, {state}>"
 
 
 class Ecs:
@@ -171,8 +177,23 @@ class Ecs:
 def _ask(service: Service, action: str, parameters: dict[str, str]) -> dict[str, str]:
     problem: KmsError
     try:
-        return dict(service.as_product(_PRODUCT, action, parameters))
+        return dict(service.as_product(_PRODUCT, action, parameters, role=_ROLE))
     except ServiceError as error:
-        kind = KeyNotFoundError if error.status == 404 else KeyStateError if error.status == 409 else KmsError
-        problem = kind(error.message, backend="ecs", operation=action, code=error.code)
+        problem = _problem(error, action)
     raise problem
+
+
+def _problem(error: ServiceError, action: str) -> KmsError:
+    if error.status == 403:
+        told = error.detail or {}
+        facts = (_PRODUCT, *(told.get(name, "") for name in ("AuthAction", "PolicyType", "NoPermissionType")))
+        return AccessDeniedError(
+            f"a policy refuses this: {', '.join(filter(None, facts))}",
+            backend="ecs",
+            operation=action,
+            code=error.code,
+            hint="the key's policy must not deny it",
+        )
+    kind = {404: KeyNotFoundError, 409: KeyStateError}.get(error.status, KmsError)
+    hint = "enable the key, or cancel its deletion" if kind is KeyStateError else None
+    return kind(error.message, backend="ecs", operation=action, code=error.code, hint=hint)

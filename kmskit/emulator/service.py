@@ -195,19 +195,26 @@ class Service:
             self.account.quotas.count(exchange.principal.arn, operation.quota)
         exchange.operation = operation
 
-    def as_product(self, product: str, action: str, parameters: Mapping[str, str]) -> Mapping[str, Any]:
+    def as_product(
+        self, product: str, action: str, parameters: Mapping[str, str], *, role: str = ""
+    ) -> Mapping[str, Any]:
         """A call that a cloud product makes within the cloud, such as ECS for a disk's data key. It leaves its mark in
         the trail, as the others do.
 
         Args:
             product: such as `ecs.aliyuncs.com`.
+            role: the role in which it uses keys of the account; a key policy that names the role speaks of this call.
 
         Raises:
             ServiceError: as a client is answered.
         """
         account = self.account.id
         principal = Principal(
-            kind="Service", account=account, name=product, arn=f"acs:ram::{account}:service/{product}"
+            kind="Service",
+            account=account,
+            name=product,
+            arn=f"acs:ram::{account}:service/{product}",
+            names=(self.account.ram.role_arn(role),) if role else (),
         )
         exchange = Exchange(
             self, answer.new_request_id(), "", product, action, principal, OPERATIONS[action], parameters

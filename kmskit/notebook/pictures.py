@@ -15,7 +15,19 @@ from kmskit.errors import KmsError
 from kmskit.key import Key
 from kmskit.svg import BLUE, GREEN, GREY, INK, ORANGE, RED, RULE, TINTS, WHITE
 
-__all__ = ["KEY", "LOCK", "Picture", "Timeline", "anatomy", "bitmaps", "one_interface", "who_can_forge"]
+__all__ = [
+    "KEY",
+    "LOCK",
+    "Picture",
+    "Timeline",
+    "anatomy",
+    "bitmaps",
+    "cross",
+    "one_interface",
+    "small_key",
+    "tick",
+    "who_can_forge",
+]
 
 _AMBER, _DUSK, _MIST = "#e3a15f", "#3a424b", "#d0d7de"  # on ink
 
@@ -44,13 +56,17 @@ def small_key(x: float, y: float, colour: str, scale: float = 1) -> str:
     return f'<g transform="translate({x:g} {y:g}) scale({scale:g})">{bow}{drawing}</g>'
 
 
-def _tick(x: float, y: float) -> str:
-    return f'<circle cx="{x:g}" cy="{y:g}" r="10" fill="{GREEN}"/>' + svg.line(f"M{x - 4:g} {y}l3 4l6 -8", WHITE, 2.2)
+def tick(x: float, y: float, scale: float = 1) -> str:
+    """A tick in a circle."""
+    path = f"M{x - 4 * scale:g} {y}l{3 * scale:g} {4 * scale:g}l{6 * scale:g} {-8 * scale:g}"
+    return f'<circle cx="{x:g}" cy="{y:g}" r="{10 * scale:g}" fill="{GREEN}"/>' + svg.line(path, WHITE, 2.2 * scale)
 
 
-def _cross(x: float, y: float, colour: str) -> str:
+def cross(x: float, y: float, colour: str, scale: float = 1) -> str:
     """A cross in a square, so that it differs from a tick by its form and not by its colour alone."""
-    return svg.box(x - 9, y - 9, 18, 18, colour, radius=3) + svg.line(f"M{x - 4:g} {y - 4:g}l8 8m0 -8l-8 8", WHITE, 2.2)
+    half, arm = 9 * scale, 4 * scale
+    path = f"M{x - arm:g} {y - arm:g}l{2 * arm:g} {2 * arm:g}m0 {-2 * arm:g}l{-2 * arm:g} {2 * arm:g}"
+    return svg.box(x - half, y - half, 2 * half, 2 * half, colour, radius=3) + svg.line(path, WHITE, 2.2 * scale)
 
 
 # Drawings of fixed things
@@ -80,7 +96,7 @@ def one_interface() -> Picture:
         parts += [svg.box(432, y, 300, 64, TINTS[colour], colour), small_key(456, y + 31, colour)]
         parts += [svg.text(496, y + 27, name, 14, style="bold"), svg.text(716, y + 27, where, 12, "#424a53", "end")]
         parts += [svg.text(496, y + 48, uri, 11, GREY, style="mono")]
-    parts += [_cross(264, 293, RED), svg.text(282, 297, "the key never crosses", 13, RED, style="bold")]
+    parts += [cross(264, 293, RED), svg.text(282, 297, "the key never crosses", 13, RED, style="bold")]
     words = (
         "One interface, three backends. Between your notebook and the key pass plaintexts, ciphertexts, messages and"
         " signatures. The key itself never leaves its place: software (a sealed file), pkcs11 (a token or an HSM) or"
@@ -288,5 +304,5 @@ def _mark(x: float, y: float, wide: float, mark: str) -> Iterator[str]:
     """Green: it opened. Orange: refused, and someone can undo that. Red: there is no key any more."""
     colour = {"opens": GREEN, "KeyNotFoundError": RED}.get(mark, ORANGE)
     yield svg.box(x - wide / 2 + 3, y - 18, wide - 6, 46, TINTS[colour])
-    yield _tick(x, y) if mark == "opens" else _cross(x, y, colour)
+    yield tick(x, y) if mark == "opens" else cross(x, y, colour)
     yield svg.text(x, y + 23, mark, 10, "#424a53", "middle")

@@ -71,3 +71,31 @@ def test_which_keys_ecs_takes(cloud: Cloud) -> None:
         cloud.ecs.create_disk(call.key(KeySpec="RSA_2048")["KeyId"])
     with pytest.raises(ValueError, match="block"):
         cloud.ecs.create_disk(blocks=1).attach().read(1)
+
+
+def test_a_key_policy_that_denies_the_role_stops_the_next_attach_and_not_the_server(cloud: Cloud) -> None:
+    call = Caller(cloud)
+    cloud.ram.create_role("AliyunECSDiskEncryptDefaultRole", service="ecs.aliyuncs.com")
+    own = call.key(DKMSInstanceId=cloud.instances["software"].id)["KeyId"]
+    disk = cloud.ecs.create_disk(own).attach()
+    disk.write(0, b"x")
+    for role, denied in (("AliyunECSDiskEncryptDefaultRole", True), ("another", False)):
+        principal = {"RAM": [cloud.ram.role_arn(role)]}
+        deny = {"Effect": "Deny", "Action": "kms:Decrypt", "Resource": "*", "Principal": principal}
+        call("SetKeyPolicy", KeyId=own, Policy={"Version": "1", "Statement": [deny]})
+        assert disk.read(0)[:1] == b"x"
+        disk.detach()
+        if denied:
+            with pytest.raises(AccessDeniedError, match="kms:Decrypt, KeyPolicy, ExplicitDeny") as error:
+                disk.attach()
+            assert error.value.code == "Forbidden.NoPermission"
+            assert (cloud.trail[-1].status, cloud.trail[-1].reason) == (403, "the key policy, statement 1")
+        else:
+            assert disk.attach().attached
+        call("SetKeyPolicy", KeyId=own, Policy=call("GetKeyPolicy", KeyId=own)["Policy"].replace("Deny", "Allow"))
+        disk.attach()
+
+
+def test_the_random_id_of_a_disk_is_marked(cloud: Cloud) -> None:
+    disk = cloud.ecs.create_disk()
+    assert repr(disk) == f"<Disk ⟨{disk.id}⟩: 256 blocks, detached>"

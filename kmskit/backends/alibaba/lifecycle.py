@@ -69,7 +69,7 @@ class Lifecycle:
 
     @staticmethod
     def _check_alias(alias: str) -> None:
-        if reason := wire.names_no_alias(alias):
+        if reason := wire.takes_no_alias(alias):
             raise ValueError(f"alias: {reason}")
 
     def _create(self, new: NewKey, more: Mapping[str, str] | None = None) -> dict[str, Any]:

@@ -36,6 +36,7 @@ __all__ = [
     "spec_of",
     "state_of",
     "tags_json",
+    "takes_no_alias",
     "to_json",
     "usage_of",
     "version_in_blob",
@@ -71,9 +72,14 @@ def names_no_alias(name: str) -> str:
     """Why the service has no such alias; empty if it may have one."""
     if not _ALIAS.fullmatch(name):
         return "an alias consists of the letters a to z, digits, and the characters - _ /"
+    return ""
+
+
+def takes_no_alias(name: str) -> str:
+    """Why nobody can give a key this alias; empty if it can be done."""
     if name.startswith("acs/"):
         return "aliases that begin with acs/ are those of the cloud's own keys"
-    return ""
+    return names_no_alias(name)
 
 
 def spec_of(name: str) -> KeySpec:

@@ -98,6 +98,17 @@ def test_a_default_key_is_for_the_cloud_only(cloud: Cloud) -> None:
         assert "server-side encryption" in (refused.value.hint or "")
 
 
+def test_the_key_of_a_cloud_product_is_found_by_its_alias_and_is_the_products_alone(cloud: Cloud, admin: Kms) -> None:
+    cloud.ecs.create_disk()
+    key = cloud.connect().key("acs/ecs")
+    assert key.aliases == ("acs/ecs",)
+    for change in (key.disable, lambda: key.encrypt(b"x"), lambda: key.schedule_deletion(7)):
+        with pytest.raises(UnsupportedError):
+            change()
+    with pytest.raises(ValueError, match="own keys"):
+        admin.create_key("acs/ecs")
+
+
 def test_one_gateway_that_only_uses_keys_is_enough_to_use_one(cloud: Cloud, admin: Kms) -> None:
     """As the vendor's quick start has it: the instance's endpoint and CA, and nothing else."""
     key, signer = admin.create_key(), admin.create_key(spec="EC_P256")
@@ -172,6 +183,15 @@ def test_a_key_pair_needs_its_version(admin: Kms, app: Kms) -> None:
     opener = admin.create_key(spec="RSA_2048", usage="ENCRYPT_DECRYPT")
     mine = app.key(opener.id, spec="RSA_2048", version=opener.primary_version)
     assert mine.decrypt(mine.encrypt(b"x")) == b"x"
+
+
+def test_a_key_of_another_spec_than_assumed_asks_for_its_spec(admin: Kms, app: Kms) -> None:
+    signer = admin.create_key(spec="EC_P256")
+    blind = app.key(signer.id)
+    for call in (lambda: blind.sign(b"m"), lambda: blind.verify(b"m", b"s"), lambda: blind.mac(b"m")):
+        with pytest.raises(UnsupportedError, match="taken for AES_256") as refused:
+            call()
+        assert "spec=" in (refused.value.hint or "")
 
 
 def test_an_undescribed_key_works_in_another_process(cloud: Cloud, admin: Kms, app: Kms) -> None:

@@ -379,6 +379,7 @@ def test_an_alias_that_the_service_does_not_take_is_refused_before_a_key_is_made
     kms, server = connected(sequence())
     with pytest.raises(ValueError, match="alias"):
         kms.create_key(alias)
-    with pytest.raises(KeyNotFoundError):
-        kms.key(alias)
+    if not alias.startswith("acs/"):  # Those are there: nobody can give them, but the cloud's own keys have them.
+        with pytest.raises(KeyNotFoundError):
+            kms.key(alias)
     assert not server.seen

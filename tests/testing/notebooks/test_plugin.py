@@ -152,7 +152,7 @@ def test_a_missing_package_is_named_with_the_line_that_installs_it(tmp_path: Pat
 
 
 def test_nbval_finds_every_rule_of_the_file_that_is_shipped() -> None:
-    assert count_rules(SANITIZE_FILE.read_text("utf-8")) == (2, 2)
+    assert count_rules(SANITIZE_FILE.read_text("utf-8")) == (3, 3)
     assert rules_file(None, Path("unused")) == SANITIZE_FILE
 
 
