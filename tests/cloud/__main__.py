@@ -20,7 +20,9 @@ from tests.cloud.journal import JOURNAL, Journal
 ROOT = Path(__file__).parent.parent.parent
 KEYS = 200
 """About as many as the suite makes."""
-_CLOUD_NOTEBOOK = "kmskit.emulator"
+_NEUTRAL = "0[0-5]-*.ipynb"
+"""The notebooks that run on whatever KMSKIT_URI names. Those on the cloud itself make users and read the trail, which
+stands for the console: they keep to the emulator."""
 
 
 def main(arguments: list[str]) -> int:
@@ -60,7 +62,7 @@ def run(kms: Kms, uri: str, journal_path: Path) -> int:
         print("Nothing was made.")
         return 1
     clear(kms, journal_path)
-    failed = suite(uri, journal_path) | notebooks()
+    failed = suite(uri, journal_path) | notebooks(uri)
     return failed | clear(kms, journal_path)
 
 
@@ -81,14 +83,14 @@ def suite(uri: str, journal_path: Path) -> int:
     return subprocess.run(command, cwd=ROOT, env=environment, check=False).returncode
 
 
-def notebooks() -> int:
-    """Run copies of the notebooks that are about the cloud. Those in the course keep the emulator's outputs."""
-    found = [path for path in sorted((ROOT / "notebooks").glob("*.ipynb")) if _CLOUD_NOTEBOOK in path.read_text()]
-    if not found:
-        return 0
+def notebooks(uri: str) -> int:
+    """Run copies of notebooks on the service. They clear away what they make; those of the course stay as they are."""
     with TemporaryDirectory() as folder:
-        copies = [shutil.copy(path, folder) for path in found]
-        command = [sys.executable, "-m", "kmskit.testing.notebooks", "--timeout=600", *map(str, copies)]
+        place = Path(folder, "notebooks")
+        place.mkdir()
+        shutil.copytree(ROOT / "data", Path(folder, "data"))
+        copies = [shutil.copy(path, place) for path in sorted((ROOT / "notebooks").glob(_NEUTRAL))]
+        command = [sys.executable, "-m", "kmskit.testing.notebooks", "--timeout=600", "--uri", uri, *map(str, copies)]
         return subprocess.run(command, cwd=ROOT, check=False).returncode
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from kmskit import emulator
 from kmskit.emulator import Cloud
-from tests.cloud.__main__ import ROOT
+from tests.cloud.__main__ import ROOT, notebooks
 from tests.cloud.journal import Journal
 
 
@@ -80,3 +80,14 @@ def test_the_whole_suite_runs_on_an_emulator_and_leaves_no_key(cloud: Cloud, tmp
     with cloud.connect(instance="software") as kms:
         listing = kms.keys()
         assert {key.state for key in listing} == {"PENDING_DELETION"}
+
+
+def test_the_notebooks_run_on_it_and_clear_away(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in cloud.env().items():
+        monkeypatch.setenv(name, value)
+    with cloud.connect(instance="software") as kms:
+        before = {key.id for key in kms.keys()}
+        assert notebooks(kms.uri) == 0
+        made = [key for key in kms.keys() if key.id not in before]
+        assert len(made) > 20
+        assert {key.state for key in made} == {"PENDING_DELETION"}

@@ -21,9 +21,10 @@ def main() -> int:
     parser = ArgumentParser(prog="python -m kmskit.testing.notebooks", description="Run notebooks and store outputs.")
     parser.add_argument("notebooks", nargs="+", type=Path, metavar="NOTEBOOK")
     parser.add_argument("--timeout", type=float, default=60.0, help="seconds that a cell may take (60)")
+    parser.add_argument("--uri", help="what the notebooks find in KMSKIT_URI; else nothing")
     arguments = parser.parse_args()
     failed = False
-    with same_for_everyone():
+    with same_for_everyone(arguments.uri):
         for path in arguments.notebooks:
             start = monotonic()
             try:
