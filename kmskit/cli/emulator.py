@@ -94,6 +94,8 @@ def emulator(
         _tell(cloud, host, env_file)
         ended.wait()
         output.note("stopping")
+        if env_file is not None:
+            _remove_env(env_file, cloud.endpoint)
 
 
 def _ended_by_signal() -> threading.Event:
@@ -126,6 +128,13 @@ def _write_env(path: str, environment: dict[str, str]) -> None:
         with suppress(OSError):
             os.unlink(name)
         raise
+
+
+def _remove_env(path: str, endpoint: str) -> None:
+    """Whoever starts the next one and waits for the file must not find this one; unless it is another's by now."""
+    with suppress(OSError):
+        if f"KMSKIT_SHARED_ENDPOINT={endpoint}\n" in Path(path).read_text("utf-8"):
+            os.unlink(path)
 
 
 def _tell(cloud: Cloud, host: str, env_file: str | None) -> None:

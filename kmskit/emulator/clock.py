@@ -5,8 +5,11 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 
 __all__ = ["Clock", "timestamp"]
+
+_LATEST = datetime(9900, 1, 1, tzinfo=UTC).timestamp()  # Dates that lie ahead of it still have four digits.
 
 
 class Clock:
@@ -33,13 +36,16 @@ class Clock:
         """Set the service's time ahead, for good: `advance(days=365)`, `advance(timedelta(hours=1))`, or seconds.
 
         Raises:
-            ValueError: back in time, where keys that are gone would not have been made yet.
+            ValueError: back in time, where keys that are gone would not have been made yet; or beyond the year 9900,
+                after which dates would soon not fit into four digits.
         """
         step = by if isinstance(by, timedelta) else timedelta(seconds=by or 0.0)
         seconds = (step + timedelta(**parts)).total_seconds()
         if seconds < 0:
             raise ValueError("by: the clock only goes forward")
         ahead = self._ahead + seconds
+        if time.time() + ahead > _LATEST:
+            raise ValueError("by: the clock ends in the year 9900")
         self._save(ahead)
         self._ahead = ahead
 
@@ -53,4 +59,10 @@ class Clock:
 
 def timestamp(seconds: float | None) -> str:
     """As the service writes dates; empty where there is none."""
-    return "" if seconds is None else datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return "" if seconds is None else _written(int(seconds))
+
+
+@lru_cache(maxsize=256)
+def _written(second: int) -> str:
+    """Each call asks for the current second at least once."""
+    return datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import secrets
 from atexit import register, unregister
 from collections.abc import Mapping
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 __all__ = ["Cloud", "Environment", "KmsInstance", "start"]
 
 _MODELS = ("software", "hardware")
+_REGION = re.compile(r"[a-z0-9-]{2,64}")
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -90,6 +92,8 @@ class Cloud:
         seed: str | os.PathLike[str] | Mapping[str, Any] | None = None,
         instance_ports: tuple[int, int] = (0, 0),
     ) -> None:
+        if not _REGION.fullmatch(region):
+            raise ConfigurationError("the region is not the name of one", hint="it is one such as cn-hangzhou")
         self._process = os.getpid()
         self._folder = Folder(data_dir)
         self._server: Server | None = None

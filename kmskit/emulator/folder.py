@@ -27,7 +27,7 @@ class Folder:
         # Not TemporaryDirectory, which would delete the folder also at the end of a forked child.
         self.path = Path(mkdtemp(prefix="kmskit-cloud-") if path is None else os.path.abspath(os.fspath(path)))
         self._lock = -1
-        problem = None
+        problem, hint = None, "it holds keys and access keys: chmod 700, or choose another"
         try:
             self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
             if self.path.stat().st_mode & 0o077:
@@ -36,16 +36,13 @@ class Folder:
                 self._lock = os.open(self.path / "lock", os.O_CREAT | os.O_RDWR, 0o600)
                 fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            problem = "is another emulator's, which is running"
+            problem, hint = "is another emulator's, which is running", "stop that one, or choose another folder"
         except OSError as error:
             problem = f"cannot be used: {error.strerror}"
         if problem is not None:
             if self._lock >= 0:
                 os.close(self._lock)
-            raise ConfigurationError(
-                f"the emulator's data folder {problem}",
-                hint="it holds keys and access keys: chmod 700, or choose another",
-            )
+            raise ConfigurationError(f"the emulator's data folder {problem}", hint=hint)
 
     def close(self) -> None:
         """Let others have it."""

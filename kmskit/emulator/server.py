@@ -93,15 +93,15 @@ class _Connection(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         self._received += len(data)
+        super().data_received(data)  # First, since a large chunk may be the end of one request and several others.
         if self._received > MAX_HEAD + (0 if self._in_head else MAX_BODY):
             self._refuse()
-        else:
-            super().data_received(data)
 
     def _refuse(self) -> None:
         self._request_is_there()
         if not self.transport.is_closing():
-            self.transport.write(_TOO_LARGE)
+            if self._in_head or self.cycle is None or not self.cycle.response_started:
+                self.transport.write(_TOO_LARGE)  # Not after an answer: a client would take it for the next one.
             self.transport.close()
 
     def shutdown(self) -> None:

@@ -50,4 +50,5 @@ def test_what_cannot_start_says_why_and_leaves_no_env_file(run: Run, tmp_path: P
     assert "can be read by others" in told.stderr
     assert not env.exists()
     assert "no policy" in run("emulator", "--user", "app:None", status=1).stderr
+    assert "the region is not" in run("emulator", "--region", "x\ny=1", status=1).stderr
     assert "cannot be read" in run("emulator", "--seed", str(tmp_path / "none"), status=1).stderr

@@ -127,6 +127,36 @@ def test_what_is_too_large_is_cut_off(cloud: Cloud, head: bytes) -> None:
     assert lives(cloud)
 
 
+def everything(line: ssl.SSLSocket) -> bytes:
+    read = []
+    line.settimeout(20)
+    with suppress(ConnectionError, ssl.SSLError):
+        while data := line.recv(65_536):
+            read.append(data)
+    return b"".join(read)
+
+
+def test_too_large_a_body_is_answered_once(cloud: Cloud) -> None:
+    with closing(tls(cloud)) as line:
+        line.sendall(b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 9999999\r\n\r\n")
+        time.sleep(0.2)  # So that the head is a chunk of its own.
+        with suppress(ConnectionError, ssl.SSLError):
+            line.sendall(b"z" * 3_000_000)
+        answers = everything(line)
+    assert answers.count(b"HTTP/1.1 ") <= 1, answers[:500]
+    assert answers.startswith(b"HTTP/1.1 413") or not answers
+    assert lives(cloud)
+
+
+def test_requests_sent_ahead_are_all_answered(cloud: Cloud) -> None:
+    """Together they are larger than what one request may be."""
+    one = b"GET /?Action=x&Long=" + b"y" * 2000 + b" HTTP/1.1\r\nhost: x\r\n\r\n"
+    with closing(tls(cloud)) as line, ThreadPoolExecutor(1) as pool:
+        answers = pool.submit(everything, line)
+        line.sendall(one * 599 + one.replace(b"\r\n\r\n", b"\r\nconnection: close\r\n\r\n"))
+        assert answers.result(60).count(b"HTTP/1.1 4") == 600
+
+
 def test_64_kilobytes_of_url_are_taken(cloud: Cloud) -> None:
     with closing(Line(cloud)) as line:
         status, answer = line.send(acs3(cloud.ram.root, line.host, "DescribeRegions", {"Long": "x" * 65_536}))

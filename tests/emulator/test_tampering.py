@@ -128,6 +128,16 @@ def test_each_kind_of_refusal_over_the_wire(cloud: Cloud, scheme: str) -> None:
         assert code(make(cloud.ram.root)) == "InvalidTimeStamp.Expired"
 
 
+def test_a_refused_signature_repeats_no_plaintext(cloud: Cloud) -> None:
+    wrong = emulator.Identity("", "", cloud.ram.root.access_key_id, "wrong")
+    with closing(Line(cloud)) as line:
+        shown = line.send(v1(wrong, "DescribeKey", {"KeyId": "k-1"}))[1]
+        hidden = line.send(v1(wrong, "Encrypt", {"KeyId": "k-1", "Plaintxet": "c2VjcmV0"}))[1]
+    assert shown["Code"] == hidden["Code"] == "SignatureDoesNotMatch"
+    assert "k-1" in shown["Message"]
+    assert "c2VjcmV0" not in hidden["Message"]
+
+
 def test_a_dispatch_header_that_is_not_signed_changes_nothing(cloud: Cloud) -> None:
     """In V1 nobody vouches for `x-acs-action`."""
     caller = Caller(cloud)

@@ -129,13 +129,14 @@ class Call:
             principal,
             f"kms:{permission or self.action}",
             self.arn(resource),
-            context=self._context(key),
+            context=self.context(key),
             key=key,
         )
         if not decision:
             raise forbidden(self.arn(resource), decision.detail(principal))
 
-    def _context(self, key: Key | None) -> dict[str, str]:
+    def context(self, key: Key | None = None) -> dict[str, str]:
+        """What the conditions of policies can ask about."""
         context = {
             "acs:CurrentTime": timestamp(self.now),
             "acs:SecureTransport": "true",

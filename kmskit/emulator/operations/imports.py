@@ -25,6 +25,7 @@ from kmskit.emulator.operations.registry import Answer, operation
 from kmskit.emulator.state import ImportParameters, Key
 
 _TOKEN_SECONDS = 24 * 3600.0
+_END_OF_9999 = 253_402_300_799  # The last second whose date has a year of four digits.
 _PADDINGS = {
     "RSAES_OAEP_SHA_256": padding.OAEP(padding.MGF1(hashes.SHA256()), hashes.SHA256(), None),
     "RSAES_OAEP_SHA_1": padding.OAEP(padding.MGF1(hashes.SHA1()), hashes.SHA1(), None),  # noqa: S303
@@ -77,7 +78,7 @@ def _known_as(token: str) -> str:
 @operation("ImportKeyMaterial", writes=True, partly="EC_SM2", evidence="SDK source")
 def import_key_material(call: Call) -> Answer:
     token, wrapped = call.text("ImportToken", most=1024), call.binary("EncryptedKeyMaterial")
-    expires = call.integer("KeyMaterialExpireUnix", 0, 1 << 40)
+    expires = call.integer("KeyMaterialExpireUnix", 0, _END_OF_9999)
     key = _external_key(call)
     if key.state == "PendingDeletion":
         call.account.require_state(key, "Enabled", "Disabled", "PendingImport")

@@ -15,7 +15,7 @@ from kmskit.emulator.state import Instance
 
 _YEAR = 365 * 86_400
 _FILTERS = ("KmsInstanceId", "KmsInstanceName", "ProductType", "Status")
-_KEY_QUOTA = 1000
+_KEY_QUOTA, _SECRET_QUOTA, _VPC_QUOTA = 1000, 1000, 5
 
 
 def _found(call: Call) -> Instance:
@@ -72,8 +72,8 @@ def get_kms_instance(call: Call) -> Answer:
             "SaleStatus": "Normal",
             "ChargeType": "PREPAY",
             "Spec": 1000,
-            "KeyNum": _keys_in(call, instance),
-            "SecretNum": "0",
+            "KeyNum": _KEY_QUOTA,
+            "SecretNum": str(_SECRET_QUOTA),
             "Log": 0,
             "LogStorage": 0,
             "CreateTime": timestamp(instance.created),
@@ -81,7 +81,7 @@ def get_kms_instance(call: Call) -> Answer:
             "EndDate": timestamp(instance.created + _YEAR),
             "CaCertificateChainPem": call.account.instance_ca(instance.id),
             "VpcId": instance.vpc,
-            "VpcNum": 1 + len(bound),
+            "VpcNum": _VPC_QUOTA,
             **_where(instance),
             "BindVpcs": {"BindVpc": bound},
             "DeletionProtection": instance.protected,

@@ -71,12 +71,14 @@ def _authorize(call: Call, arn: str, role: Role | None) -> None:
     principal = call.principal
     if principal.kind == "Root":
         raise ServiceError(403, "NoPermission", "Roles may not be assumed by root accounts.")
-    decision = call.account.ram.decide(principal, "sts:AssumeRole", arn)
+    context = call.context()
+    decision = call.account.ram.decide(principal, "sts:AssumeRole", arn, context=context)
     if decision and role is not None:
         trusted = False
         account = f"acs:ram::{call.account.id}:root"
         for statement in parse_document(role.trust, with_principals=True).statements:
-            if any(name in statement.principals for name in (*principal.names, account)):
+            named = any(name in statement.principals for name in (*principal.names, account))
+            if named and statement.speaks_of("sts:AssumeRole", arn, context):
                 if statement.effect == "Deny":
                     trusted = False
                     break

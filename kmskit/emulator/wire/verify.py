@@ -46,8 +46,25 @@ _V1_COMMON = (
     "SignatureNonce",
     "Signature",
 )
-# Parameters whose values no answer repeats, not even to the one who sent them.
-_SECRET = {"Plaintext", "Message", "SecretData", "EncryptedKeyMaterial", "SecurityToken", "Digest", "Recipient"}
+# The only parameters whose values an answer repeats. Not the reverse, a list of those it must not: a plaintext can come
+# under a name that somebody has misspelt.
+_SHOWN = {
+    *_V1_COMMON,
+    "Format",
+    "SignatureType",
+    "RegionId",
+    "KeyId",
+    "KeyVersionId",
+    "KeySpec",
+    "KeyUsage",
+    "AliasName",
+    "Algorithm",
+    "PageNumber",
+    "PageSize",
+    "PendingWindowInDays",
+    "DKMSInstanceId",
+    "KmsInstanceId",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,8 +228,8 @@ def _mismatch(request: Request, string_to_sign: str) -> ServiceError:
     """A client compares what follows the colon with what it has signed itself, to tell a wrong secret from a changed
     request. That repeats all parameters, so it is left out where one of them is secret; the old Python SDK takes the
     message apart at its colon, which therefore is always there."""
-    secret = not _SECRET.isdisjoint(request.parameters) or "x-acs-security-token" in request.headers
-    shown = "(not shown, since the request holds a secret)" if secret else string_to_sign
+    secret = not request.parameters.keys() <= _SHOWN or "x-acs-security-token" in request.headers
+    shown = "(not shown, since the request may hold a secret)" if secret else string_to_sign
     return ServiceError(
         400,
         "SignatureDoesNotMatch",

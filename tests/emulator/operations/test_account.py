@@ -45,7 +45,7 @@ def test_an_instance_tells_its_ca(call: Caller, refused: Refused, cloud: Cloud) 
         assert told["CaCertificateChainPem"] == Path(instance.ca_path).read_text()
         assert (told["InstanceId"], told["ProductType"], told["Status"]) == (instance.id, model, "Connected")
         quota = call("GetKmsInstanceQuotaInfos", KmsInstanceId=instance.id)["KmsInstanceQuotaInfos"][0]
-        assert quota["UsedQuantity"] == told["KeyNum"] == (1 if model == "hardware" else 0)
+        assert quota["UsedQuantity"] == (1 if model == "hardware" else 0)
     listed = call("ListKmsInstances")["KmsInstances"]["KmsInstance"]
     assert [each["KmsInstanceId"] for each in listed] == [each.id for each in cloud.instances.values()]
     assert call("GetDefaultKmsInstance")["DefaultKmsInstanceId"] == cloud.instances["software"].id
@@ -54,6 +54,7 @@ def test_an_instance_tells_its_ca(call: Caller, refused: Refused, cloud: Cloud) 
 
 def test_an_instance_is_connected_to_networks(call: Caller, refused: Refused, cloud: Cloud) -> None:
     instance = cloud.instances["software"].id
+    assert call("GetKmsInstance", KmsInstanceId=instance)["KmsInstance"].keys().isdisjoint({"VswitchIds", "ZoneIds"})
     network = {"KMProvider": "Aliyun", "VpcId": "vpc-1", "VSwitchIds": "vsw-1,vsw-2", "ZoneIds": "z-a,z-b"}
     call("ConnectKmsInstance", KmsInstanceId=instance, **network)
     bound = [{"VpcId": "vpc-2", "VSwitchId": "vsw-3", "RegionId": "cn-hangzhou", "VpcOwnerId": "1"}]
@@ -142,6 +143,28 @@ def test_who_may_not_assume_a_role(call: Caller, refused: Refused, cloud: Cloud)
         )
     assert refused("AssumeRole", alice, RoleArn=role, Policy="{}", **name) == "InvalidParameter.PolicyGrammar"
     assert refused("AssumeRole", alice, RoleArn=role, Policy="x" * 2049, **name) == "InvalidParameter.PolicySize"
+
+
+def test_a_trust_policy_says_when_and_to_what(call: Caller, refused: Refused, cloud: Cloud) -> None:
+    alice = cloud.ram.create_user("alice", policies=["AliyunSTSAssumeRoleAccess"])
+
+    def role(name: str, **changes: object) -> str:
+        statement = {
+            "Effect": "Allow",
+            "Action": "sts:AssumeRole",
+            "Principal": {"RAM": [f"acs:ram::{cloud.account_id}:root"]},
+            **changes,
+        }
+        return cloud.ram.create_role(name, trust={"Version": "1", "Statement": [statement]})
+
+    def source(address: str) -> dict[str, object]:
+        return {"Condition": {"IpAddress": {"acs:SourceIp": address}}}
+
+    name = {"RoleSessionName": "alice"}
+    assert assumed(call, alice, RoleArn=role("any", Action="sts:*"))
+    assert assumed(call, alice, RoleArn=role("here", **source("127.0.0.0/8")))
+    assert refused("AssumeRole", alice, RoleArn=role("there", **source("10.0.0.0/8")), **name) == "NoPermission"
+    assert refused("AssumeRole", alice, RoleArn=role("other", Action="sts:TagSession"), **name) == "NoPermission"
 
 
 def test_who_am_i(call: Caller, cloud: Cloud) -> None:

@@ -92,3 +92,16 @@ def test_tokens_and_material_expire(call: Caller, refused: Refused, cloud: Cloud
     assert call("DescribeKey", KeyId=key)["KeyMetadata"]["MaterialExpireTime"]
     cloud.clock.advance(hours=1.1)
     assert refused("Encrypt", KeyId=key, Plaintext="aGk=") == "Rejected.PendingImport"
+
+
+def test_no_date_lies_beyond_the_year_9999(call: Caller, refused: Refused, cloud: Cloud) -> None:
+    key = call.key(Origin="EXTERNAL")["KeyId"]
+    good = wrapped(call, key, bytes(32))
+    last = 253_402_300_799
+    assert refused("ImportKeyMaterial", **{**good, "KeyMaterialExpireUnix": str(last + 1)}) == "InvalidParameter"
+    call("ImportKeyMaterial", **{**good, "KeyMaterialExpireUnix": str(last)})
+    with pytest.raises(ValueError, match="9900"):
+        cloud.clock.advance(days=365 * 8000)
+    cloud.clock.advance(days=365 * 7000)
+    assert call("DescribeKey", KeyId=key)["KeyMetadata"]["MaterialExpireTime"] == "9999-12-31T23:59:59Z"
+    call.key()

@@ -86,7 +86,7 @@ class Served:
     """`kmskit emulator` in a process of its own, and what a client needs to call it."""
 
     def __init__(self, folder: Path, *arguments: str) -> None:
-        env = folder.parent / f"{folder.name}.env"
+        env = self.env_file = folder.parent / f"{folder.name}.env"
         env.unlink(missing_ok=True)
         command = ["emulator", "--data-dir", str(folder), "--env-file", str(env), *arguments]
         self.process = subprocess.Popen([sys.executable, "-c", SERVING, *command], stderr=subprocess.PIPE)
@@ -193,10 +193,13 @@ def test_the_command_line_makes_a_user_and_a_seed(tmp_path: Path) -> None:
     assert "app" in call("GetCallerIdentity", served.identity)["Arn"]
     served.end(signal.SIGINT)
     assert served.process.returncode == 0
+    assert not served.env_file.exists()  # Whoever waits for the file of the next one must not find this one's.
     again = Served(tmp_path / "cloud", "--user", "app:AliyunKMSReadOnlyAccess", "--region", "cn-beijing")
     assert again.identity == served.identity
     assert Caller(again)("DescribeKey", again.identity, KeyId="alias/orders")  # type: ignore[arg-type]
+    again.env_file.write_text("KMSKIT_SHARED_ENDPOINT=127.0.0.1:1\n")
     again.end(signal.SIGTERM)
+    assert again.env_file.exists()  # It is another's by now.
     assert os.path.exists(tmp_path / "cloud" / "state.db")
 
 
