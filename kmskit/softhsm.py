@@ -171,6 +171,7 @@ def _locked(folder: Path) -> Iterator[None]:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
     finally:
+        fcntl.flock(lock, fcntl.LOCK_UN)  # Closing it is not enough: a child that was forked meanwhile has it open too.
         os.close(lock)
 
 

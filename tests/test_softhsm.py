@@ -321,3 +321,13 @@ def test_the_uri_of_all_tokens_in_a_folder(tmp_path: Path) -> None:
 def test_the_folder_that_is_used_by_default_is_the_users(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
     assert softhsm.default_folder() == tmp_path / "kmskit" / "softhsm"
+
+
+def test_a_child_that_was_forked_while_a_token_was_made_does_not_keep_the_folder(tmp_path: Path) -> None:
+    """A child has its parent's open files, and a lock is the open file's."""
+    with softhsm._locked(tmp_path):
+        child = Child(time.sleep, 30)
+    begin = time.monotonic()
+    softhsm.token(tmp_path)
+    assert time.monotonic() - begin < 20
+    child.kill()

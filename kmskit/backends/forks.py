@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 from enum import IntEnum
+from threading import RLock, local
 from typing import Protocol
 from weakref import WeakSet
 
@@ -32,11 +33,20 @@ class Guarded(Protocol):
         """Wait until no other thread is inside, and let none in."""
 
     def after_fork(self, *, in_child: bool) -> None:
-        """Let threads in again. It is called only if `before_fork` was."""
+        """Let threads in again. It is called only if `before_fork` was, and did not fail."""
+
+
+class _Held(local):
+    """What the thread that forks has brought to rest."""
+
+    def __init__(self) -> None:
+        self.things: list[Guarded] = []
 
 
 _guarded: WeakSet[Guarded] = WeakSet()
-_held: list[Guarded] = []
+_held = _Held()
+_turn = RLock()
+"""Of two threads that fork at the same time one waits: else each may hold what the other wants."""
 
 
 def guard(thing: Guarded) -> None:
@@ -44,20 +54,33 @@ def guard(thing: Guarded) -> None:
     _guarded.add(thing)
 
 
+def _in_order() -> list[Guarded]:
+    while True:
+        try:
+            return sorted(_guarded, key=lambda thing: thing.fork_order)
+        except RuntimeError:  # Another thread has added one meanwhile.
+            continue
+
+
 def _before() -> None:
-    for thing in sorted(_guarded, key=lambda thing: thing.fork_order):
-        _held.append(thing)
+    _turn.acquire()
+    for thing in _in_order():
         thing.before_fork()
+        _held.things.append(thing)
+
+
+def _after(*, in_child: bool) -> None:
+    while _held.things:
+        _held.things.pop().after_fork(in_child=in_child)
+    _turn.release()
 
 
 def _after_in_parent() -> None:
-    while _held:
-        _held.pop().after_fork(in_child=False)
+    _after(in_child=False)
 
 
 def _after_in_child() -> None:
-    while _held:
-        _held.pop().after_fork(in_child=True)
+    _after(in_child=True)
 
 
 if hasattr(os, "register_at_fork"):

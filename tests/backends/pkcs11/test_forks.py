@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import signal
 import warnings
+from pathlib import Path
 from threading import Event, Thread
 from time import monotonic, sleep
 
 import pytest
 
 import kmskit
-from kmskit import Key, Kms
+from kmskit import Key, Kms, softhsm
 from kmskit.softhsm import Token
 from tests.processes import Child, in_child
 
@@ -97,6 +98,24 @@ def test_forks_while_threads_work_neither_hang_nor_crash(token: Token) -> None:
         assert key.decrypt(ciphertext) == b"x"
 
 
+def test_threads_that_fork_at_the_same_time_do_not_hang(kms: Kms) -> None:
+    key = kms.create_key()
+    ciphertext, wrong = key.encrypt(b"x"), list[int]()
+
+    def work() -> None:
+        statuses = [_fork_and_wait(lambda: key.decrypt(ciphertext) == b"x") for _ in range(20)]
+        wrong.extend(filter(None, statuses))
+
+    threads = [Thread(target=work, daemon=True) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(PATIENCE)
+        assert not thread.is_alive()
+    assert not wrong
+    assert key.decrypt(key.encrypt(b"x")) == b"x"
+
+
 def test_a_child_ends_cleanly_and_leaves_the_parents_session_alone(kms: Kms) -> None:
     key = kms.create_key()
     ciphertext = key.encrypt(b"x")
@@ -127,6 +146,6 @@ def _fork_and_wait(work: object) -> int:
 
 
 @pytest.mark.soak
-def test_forks_while_threads_work_many_times(token: Token) -> None:
-    for _ in range(10):
-        test_forks_while_threads_work_neither_hang_nor_crash(token)
+def test_forks_while_threads_work_many_times(tmp_path: Path) -> None:
+    for number in range(10):
+        test_forks_while_threads_work_neither_hang_nor_crash(softhsm.token(tmp_path / str(number)))
