@@ -15,8 +15,6 @@ from itertools import count
 from time import monotonic
 from typing import Any, ClassVar, Self, TypeVar
 
-from pkcs11.exceptions import PKCS11Error
-
 from kmskit import refusals
 from kmskit.algorithms import SPECS, Algorithm, Spec, choose
 from kmskit.backend import Backend, Context, NewKey, Support
@@ -71,7 +69,7 @@ class Pkcs11Backend(Backend):
         self._sessions = sessions
         self._keys = TokenKeys(sessions)
         self._records = Records(self._keys, notes)
-        self._offer = mechanisms.Offer(sessions.module.cryptoki, sessions.token)
+        self._offer = mechanisms.Offer(sessions.module, sessions.token)
         self._offered: set[tuple[KeySpec, str]] = set()
         self._fresh_seconds = fresh_seconds
         self._fresh_until = 0.0
@@ -106,14 +104,11 @@ class Pkcs11Backend(Backend):
         sessions = Sessions.open(location, pin, may_ask=_may_ask)
         try:
             notes = Notes(notes_file(location, sessions.identity), clock or time.time)
-            return cls(uri, sessions, notes, _FRESH_SECONDS if clock is None else 0.0)
-        except PKCS11Error as error:
-            problem = faults.translate(error)
-            sessions.close()
+            with faults.translated():
+                return cls(uri, sessions, notes, _FRESH_SECONDS if clock is None else 0.0)
         except BaseException:
             sessions.close()
             raise
-        raise problem
 
     @classmethod
     def reopen(cls, uri: Uri, /) -> Self:

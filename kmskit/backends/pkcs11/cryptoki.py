@@ -101,6 +101,10 @@ class _Info(Structure):
     )
 
 
+class _MechanismInfo(Structure):
+    _fields_ = (("least", c_ulong), ("most", c_ulong), ("flags", c_ulong))
+
+
 class _SessionInfo(Structure):
     _fields_ = (("slot", c_ulong), ("state", c_ulong), ("flags", c_ulong), ("device_error", c_ulong))
 
@@ -186,10 +190,29 @@ class Cryptoki:
     @cached_property
     def manufacturer(self) -> str:
         """Who made the module, as it says itself once it is initialised."""
+        maker: bytes = self._info().manufacturer
+        return maker.decode(errors="replace").rstrip()
+
+    @property
+    def version(self) -> str:
+        """The library's version, as it says itself."""
+        major, minor = self._info().library_version
+        return f"{major}.{minor}"
+
+    def _info(self) -> _Info:
         info = _Info()
         _check(self.function("GetInfo", c_void_p)(addressof(info)))
-        maker: bytes = info.manufacturer
-        return maker.decode(errors="replace").rstrip()
+        return info
+
+    def mechanism(self, slot: int, number: int) -> tuple[int, int, int] | None:
+        """Least and greatest key size of a mechanism and its flags; None if the slot does not tell.
+
+        SoftHSM only sets bits in what it is given, so it is given zeros; python-pkcs11 gives it what lies there.
+        """
+        info = _MechanismInfo()
+        if self.function("GetMechanismInfo", c_ulong, c_ulong, c_void_p)(slot, number, addressof(info)):
+            return None
+        return info.least, info.most, info.flags
 
     def init_token(self, slot: int, so_pin: bytes, label: str) -> None:
         """Make a token in a slot. What was in it is lost."""
@@ -281,7 +304,10 @@ class Session:
         epoch: of the login that it belongs to; handles of objects are good within one epoch.
         generation: of the module's initialisation; the handle itself is good within one.
         p11: the same session as python-pkcs11 has it.
+        alone: whether the thread that has it holds the module's lock, because the module does not lock for itself.
     """
+
+    alone: bool = False
 
     def __init__(self, cryptoki: Cryptoki, p11: Any, epoch: int, generation: int) -> None:
         self.cryptoki = cryptoki

@@ -7,6 +7,8 @@ another spelling, and `PKCS11Error` with the number for codes that it does not k
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from pkcs11.exceptions import PKCS11Error
 
@@ -22,7 +24,7 @@ from kmskit.errors import (
     UnsupportedError,
 )
 
-__all__ = ["NAMES", "code_of", "name_of", "translate"]
+__all__ = ["NAMES", "code_of", "name_of", "translate", "translated"]
 
 NAMES = {
     0x001: "CANCEL",
@@ -289,3 +291,15 @@ def translate(error: PKCS11Error) -> KmsError:
     kind, message, hint = _MEANINGS.get(name.removeprefix("CKR_"), _OTHERWISE)
     retryable = False if (kind, message) == _OTHERWISE[:2] else None
     return kind(message, code=name, hint=hint, retryable=retryable)
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """Around calls of a module: its errors come as kmskit's."""
+    problem: KmsError
+    try:
+        yield
+        return
+    except PKCS11Error as error:
+        problem = translate(error)
+    raise problem

@@ -77,20 +77,29 @@ class TokenKeys:
                 return result
             well = self._sessions.answers(session)
             self._sessions.discard(session)
-            if well or attempt == 2 or (once and faults.code_of(problem) not in _NOTHING_WAS_DONE):
+            if attempt == 2 or ((well or once) and faults.code_of(problem) not in _NOTHING_WAS_DONE):
                 break
-            self._sessions.renew(session.epoch)
+            if not well:
+                self._sessions.renew(session.epoch)
         raise faults.translate(problem)
 
     # Finding
+
+    def _check_login(self, session: Session, *, complete: bool) -> None:
+        """After a search. To whoever is not logged in a token shows no key, and SoftHSM to nobody when it is away.
+
+        Args:
+            complete: whether all was found that was to be expected, so that the token was there.
+        """
+        if not (self._sessions.logged_in(session) if complete else self._sessions.answers(session)):
+            raise CryptokiError(_AWAY)
 
     def scan(self) -> dict[str, TokenKey]:
         """All keys that are on the token now, oldest first."""
 
         def work(session: Session) -> dict[str, TokenKey]:
             keys = inventory.read_keys(session)
-            if not self._known.keys() <= keys.keys() and not self._sessions.answers(session):
-                raise CryptokiError(_AWAY)  # SoftHSM shows a token that is away as an empty one.
+            self._check_login(session, complete=bool(keys) and self._known.keys() <= keys.keys())
             return keys
 
         self._known = self.run(work)
@@ -102,10 +111,7 @@ class TokenKeys:
         if known is not None and (key := self._read_again(known)) and not key.was_rotated_elsewhere:
             self._known[key_id] = key
             return key
-        key = self.scan().get(key_id)
-        if key is None:
-            self._check_presence()
-        return key
+        return self.scan().get(key_id)
 
     def _read_again(self, known: TokenKey) -> TokenKey | None:
         """A key's flags and label, by the handles of its objects; None if those are no longer good."""
@@ -122,18 +128,15 @@ class TokenKeys:
 
         return self.run(work)
 
-    def _check_presence(self) -> None:
-        """Make sure that the token is there, before a key is said not to be."""
-
-        def work(session: Session) -> None:
-            if not self._sessions.answers(session):
-                raise CryptokiError(_AWAY)
-
-        self.run(work)
-
     def labelled(self, label: str) -> list[str]:
         """The ids of the keys that have a label, oldest first."""
-        return self.run(lambda session: inventory.ids_labelled(session, label))
+
+        def work(session: Session) -> list[str]:
+            found = inventory.ids_labelled(session, label)
+            self._check_login(session, complete=bool(found))
+            return found
+
+        return self.run(work)
 
     def of_version(self, version: int) -> str | None:
         """The id of the key that a version belongs to."""
@@ -275,9 +278,12 @@ class TokenKeys:
         """Destroy what was never finished, once it is so old that nobody can still be making the key."""
 
         def work(session: Session) -> None:
-            for key_id, handle in inventory.unfinished(session):
+            strays = inventory.unfinished(session)
+            self._check_login(session, complete=False)  # Without the login every public half seems to be alone.
+            for key_id, handle in strays:
                 if now - inventory.created(key_id).timestamp() > _STRAY_AFTER:
-                    session.destroy(handle)
+                    with _tolerated(GONE):
+                        session.destroy(handle)
 
         self.run(work)
 

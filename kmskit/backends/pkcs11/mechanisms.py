@@ -17,12 +17,12 @@ from typing import Any
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 from pkcs11.attributes import ALL_CAPABILITIES
 from pkcs11.constants import Attribute, MechanismFlag, ObjectClass
-from pkcs11.exceptions import PKCS11Error
 from pkcs11.mechanisms import MGF, KeyType, Mechanism
 
 from kmskit.algorithms import ALGORITHMS, SPECS, Algorithm, Spec
 from kmskit.backend import Support
 from kmskit.backends.pkcs11.cryptoki import FALSE, Cryptoki, Session
+from kmskit.backends.pkcs11.module import Module
 from kmskit.backends.pkcs11.publichalf import curve_parameters, ec_point
 from kmskit.ciphertext import MAX_PLAINTEXT
 from kmskit.types import KeySpec, KeyUsage, Operation
@@ -271,11 +271,13 @@ def _quirk(cryptoki: Cryptoki) -> _Quirk:
 class Offer:
     """What one token offers."""
 
-    def __init__(self, cryptoki: Cryptoki, token: Any) -> None:
-        self._slot = token.slot
-        self._mechanisms = {int(mechanism) for mechanism in token.slot.get_mechanisms()}
+    def __init__(self, module: Module, token: Any) -> None:
+        self._module = module
+        self._slot: int = token.slot.slot_id
+        with module.lock:
+            self._mechanisms = {int(mechanism) for mechanism in token.slot.get_mechanisms()}
+            self._quirk = _quirk(module.cryptoki)
         self._found: dict[int, _Mechanism] = {}
-        self._quirk = _quirk(cryptoki)
 
     def supports(self, name: KeySpec, operation: Operation) -> Support:
         spec = SPECS[name]
@@ -351,7 +353,9 @@ class Offer:
         if number not in self._mechanisms:
             return False
         if number not in self._found:
-            self._found[number] = _Mechanism.ask(self._slot, mechanism)
+            with self._module.lock:
+                # One that is listed, and of which nothing is told, is taken to be there for everything.
+                self._found[number] = _Mechanism(*(self._module.cryptoki.mechanism(self._slot, number) or (0, 0, -1)))
         found = self._found[number]
         return found.flags & wanted == wanted and found.takes(spec)
 
@@ -360,17 +364,9 @@ class Offer:
 class _Mechanism:
     """CK_MECHANISM_INFO: what a mechanism is for, and the sizes of its keys."""
 
-    flags: int
     least: int
     most: int
-
-    @classmethod
-    def ask(cls, slot: Any, mechanism: Mechanism) -> _Mechanism:
-        try:
-            info = slot.get_mechanism_info(mechanism)
-        except PKCS11Error:  # It is listed, so it is taken to be there for everything.
-            return cls(-1, 0, 0)
-        return cls(int(info.flags), info.min_key_length, info.max_key_length)
+    flags: int
 
     def takes(self, spec: Spec) -> bool:
         """Whether a key has a size that the mechanism takes. Modules differ in the unit of AES keys' sizes, and give

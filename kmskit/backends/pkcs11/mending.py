@@ -3,25 +3,54 @@
 SoftHSM 2.6.1 empties `token.object` and writes it again at every login. A process that is killed between the two leaves
 an empty file, and with it go all keys of the token: the record holds the key of the keys, sealed under the PINs. So
 whenever kmskit initialises SoftHSM with a configuration of the user's own, it puts a copy of each sound record beside
-the configuration, and an empty record is replaced by its copy.
+the configuration, and an empty record is replaced by its copy. And its processes log in one after the other: between
+the two a token is none to whoever looks for it.
 """
 
 from __future__ import annotations
 
 import os
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from time import sleep
+from time import monotonic, sleep
 
 from kmskit.backends.pkcs11.places import token_folder
 
-__all__ = ["mend"]
+__all__ = ["mend", "undisturbed"]
 
 _KEPT = "kept"
 _RECORD = "token.object"
 _COUNTER = 8
 """Bytes at the beginning of a record that count how often it was written, and say nothing else."""
 _SETTLING_SECONDS = 0.1
+_PATIENCE = 5.0
+
+
+@contextmanager
+def undisturbed(configuration: str) -> Iterator[None]:
+    """Keep other processes of kmskit out of their logins, during which the token seems not to be there.
+
+    It is a lock on the configuration's file. One who keeps it for too long, a process that was stopped perhaps, is not
+    waited for.
+    """
+    import fcntl  # Not above: where there is none no configuration of one's own can be named either.
+
+    try:
+        file = os.open(configuration, os.O_RDONLY)
+    except OSError:
+        yield
+        return
+    try:
+        end = monotonic() + _PATIENCE
+        while monotonic() < end:
+            with suppress(OSError):
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            sleep(0.001)
+        yield
+    finally:
+        os.close(file)
 
 
 def mend(configuration: str) -> None:

@@ -9,10 +9,10 @@ from __future__ import annotations
 import atexit
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from itertools import count
 from shutil import copyfileobj
-from threading import RLock
+from threading import Lock, RLock
 from time import monotonic, sleep
 from typing import Any, Protocol
 
@@ -24,14 +24,16 @@ from kmskit.backends import forks
 from kmskit.backends.pkcs11 import faults
 from kmskit.backends.pkcs11.cryptoki import Cryptoki, CryptokiError
 from kmskit.backends.pkcs11.location import Location
-from kmskit.backends.pkcs11.mending import mend
+from kmskit.backends.pkcs11.mending import mend, undisturbed
 from kmskit.errors import ConfigurationError
 
 __all__ = ["Module", "Resident"]
 
 _CONFIGURATION = "SOFTHSM2_CONF"
+_NOT_INITIALIZED = 0x190  # CKR_CRYPTOKI_NOT_INITIALIZED
 _PATIENCE = 2.0
 _copies = count()
+_initializing = Lock()
 _Key = tuple[str, str | None, str | None]
 
 
@@ -89,6 +91,7 @@ class Module:
         self.residents: dict[bytes, Resident] = {}
         self.generation = 0
         self._users = 0
+        self._undisturbed = False
         self._ours = False
         self._process = os.getpid()
         self.cryptoki, self._p11 = self._load()
@@ -101,17 +104,20 @@ class Module:
         with _registry.lock:
             module = _registry.modules.get(key) or cls(key)
             with module.lock:
-                if not module._users:
+                if not module._users and not module._ours:
                     module._initialize()
                 module._users += 1
             _registry.modules[key] = module
         return module
 
     def close(self) -> None:
-        """One user less. The last one finalises the module, unless another part of the program has initialised it."""
+        """One user less. The last one finalises the module, unless another part of the program has initialised it.
+
+        A module in which a thread is still in a call stays.
+        """
         with _registry.lock, self.lock:
             self._users -= 1
-            if self._users <= 0:
+            if self._users <= 0 and not self.residents:
                 del _registry.modules[self._key]
                 self._finalize()
                 if self._configuration is not None:
@@ -137,9 +143,9 @@ class Module:
 
     def _initialize(self) -> None:
         problem: PKCS11Error
-        if self._configuration is not None:
-            mend(self._configuration)
-        with _environment(self._configuration):
+        with self.undisturbed(), _environment(self._configuration):
+            if self._configuration is not None:
+                mend(self._configuration)
             try:
                 self._ours = self.cryptoki.initialize(None if self._reserved is None else self._reserved.encode())
                 self.generation += 1
@@ -158,6 +164,20 @@ class Module:
                 self.cryptoki.finalize()
             self._ours = False
             self.generation += 1
+
+    @contextmanager
+    def undisturbed(self) -> Iterator[None]:
+        """Keep other processes from logging in meanwhile, in SoftHSM with a configuration of the user's own."""
+        with self.lock:
+            if self._configuration is None or self._undisturbed:
+                yield
+                return
+            with undisturbed(self._configuration):
+                self._undisturbed = True
+                try:
+                    yield
+                finally:
+                    self._undisturbed = False
 
     def restart(self) -> None:
         """Initialise the module anew: in a forked child, and when a token that was away is back.
@@ -186,7 +206,13 @@ class Module:
     def slots(self) -> list[Any]:
         """All slots, as python-pkcs11 has them."""
         with self.lock:
-            slots: list[Any] = self._p11.get_slots()
+            try:
+                slots: list[Any] = self._p11.get_slots()
+            except PKCS11Error as error:
+                # Another part of the program may have finalised the module.
+                if faults.code_of(error) != _NOT_INITIALIZED or not self.start_anew(_PATIENCE):
+                    raise
+                slots = self._p11.get_slots()
             return slots
 
     def tokens(self) -> list[Any]:
@@ -203,8 +229,8 @@ class Module:
     def find(self, wanted: tuple[tuple[str, str], ...]) -> Any:
         """The one token that has these attributes; ConfigurationError if there is none, or more than one."""
         tokens, fitting = self._fitting(wanted)
-        if not fitting and self.residents and self._look_anew():
-            tokens, fitting = self._fitting(wanted)
+        if not fitting and self.residents and self._ours and self.start_anew(_PATIENCE):
+            tokens, fitting = self._fitting(wanted)  # SoftHSM looks for tokens when it is initialised.
         if len(fitting) == 1:
             return fitting[0]
         asked = ", ".join(f"{name} {value!r}" for name, value in wanted) or "any name"
@@ -224,34 +250,43 @@ class Module:
         tokens = self.tokens()
         return tokens, [token for token in tokens if all(_attribute(token, name) == value for name, value in wanted)]
 
-    def _look_anew(self) -> bool:
-        """Initialise the module anew, so that it sees a token that another process has made since; False if it cannot.
+    # Rest: at a fork, a restart and the end nobody is inside of the module.
 
-        Those who use other tokens of the module log in again at their next call.
+    def start_anew(self, patience: float) -> bool:
+        """Initialise the module anew, if all sessions can be brought to rest; whether that was done.
+
+        Those who use its tokens log in again at their next call.
         """
         with self.lock:
             generation = self.generation
-            if self._ours and self._rest(_PATIENCE):
-                self.restart()
-            for resident in self.residents.values():
-                resident.go_on(handles_are_good=self.generation == generation)
+            try:
+                if self._rest(patience):
+                    self.restart()
+            finally:
+                for resident in self.residents.values():
+                    resident.go_on(handles_are_good=self.generation == generation)
             return self.generation != generation
 
-    # Rest: at a fork and at the end nobody is inside of the module.
-
-    def _rest(self, patience: float) -> bool:
-        """Take every session out of use, so that no thread is in a call; False if one did not come back in time."""
+    def wait_for(self, resident: Resident, patience: float) -> bool:
+        """Take every session of a login out of use; False if a thread did not come back from its call in time."""
         end = monotonic() + patience
-        while not all(resident.rest() for resident in list(self.residents.values())):
+        while not resident.rest():
             if monotonic() > end:
                 return False
             sleep(0.0005)
         return True
 
+    def _rest(self, patience: float) -> bool:
+        """The same for all logins, so that no thread is in a call."""
+        end = monotonic() + patience
+        return all(self.wait_for(resident, end - monotonic()) for resident in self.residents.values())
+
     def before_fork(self) -> None:
-        self.objects.acquire()
-        self.lock.acquire()
-        self._rest(float("inf"))
+        with ExitStack() as taken:  # It may be interrupted while it waits.
+            taken.enter_context(self.objects)
+            taken.enter_context(self.lock)
+            self._rest(float("inf"))
+            taken.pop_all()
 
     def after_fork(self, *, in_child: bool) -> None:
         for resident in self.residents.values():
@@ -303,19 +338,23 @@ def _own_copy(path: str) -> Iterator[str]:
 
 @contextmanager
 def _environment(configuration: str | None) -> Iterator[None]:
-    """SoftHSM reads its configuration's path from the environment, and only when it is initialised."""
-    if configuration is None:
-        yield
-        return
-    before = os.environ.get(_CONFIGURATION)
-    os.environ[_CONFIGURATION] = configuration
-    try:
-        yield
-    finally:
-        if before is None:
-            del os.environ[_CONFIGURATION]
-        else:
-            os.environ[_CONFIGURATION] = before
+    """SoftHSM reads its configuration's path from the environment, and only when it is initialised.
+
+    The environment is the process's, so one module is initialised at a time, with a configuration of its own or not.
+    """
+    with _initializing:
+        if configuration is None:
+            yield
+            return
+        before = os.environ.get(_CONFIGURATION)
+        os.environ[_CONFIGURATION] = configuration
+        try:
+            yield
+        finally:
+            if before is None:
+                del os.environ[_CONFIGURATION]
+            else:
+                os.environ[_CONFIGURATION] = before
 
 
 @atexit.register

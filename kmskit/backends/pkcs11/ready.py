@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from itertools import count
 from os import urandom
 
+from kmskit import refusals
 from kmskit.algorithms import Algorithm, Spec
 from kmskit.backends.pkcs11 import mechanisms
 from kmskit.backends.pkcs11.cryptoki import Session
@@ -64,7 +65,10 @@ def encrypt(session: Session, key: ReadyKey, plaintext: bytes, aad: bytes) -> by
 
 
 def decrypt(session: Session, key: ReadyKey, ciphertext: bytes, aad: bytes) -> bytes:
-    return session.decrypt_gcm(key.handles[ciphertext[:5]], ciphertext[:17], ciphertext[17:], aad)
+    handle = key.handles.get(ciphertext[:5])
+    if handle is None:  # The version was destroyed, which was seen when the key was read anew.
+        raise refusals.of_another_version()
+    return session.decrypt_gcm(handle, ciphertext[:17], ciphertext[17:], aad)
 
 
 def decrypt_oaep(session: Session, key: ReadyKey, ciphertext: bytes, algorithm: Algorithm) -> bytes:

@@ -154,7 +154,8 @@ class Records:
             self._notes.drop(str(holder))  # It was destroyed elsewhere.
         for key_id in self._keys.labelled(alias):
             other = key_id < own_id if only_older else key_id != own_id
-            if other and self._notes.get(key_id) is None:
+            # A process that was killed may have left a label on what is no key.
+            if other and self._notes.get(key_id) is None and self._keys.find(key_id):
                 raise refusals.alias_taken(alias)
 
     def rotate(self, key_id: str) -> KeyInfo:
@@ -202,9 +203,9 @@ class Records:
     def schedule_deletion(self, key_id: str, days: int) -> KeyInfo:
         def changed(key: TokenKey, note: Note) -> Note:
             refusals.require_state(_state(key, note), KeyState.ENABLED, KeyState.DISABLED)
-            due = self._notes.now() + timedelta(days=days).total_seconds()
+            due, was_enabled = self._notes.now() + timedelta(days=days).total_seconds(), key.enabled
             self._keys.switch(key, False)
-            return replace(note, deletion_date=due, was_enabled=key.enabled)
+            return replace(note, deletion_date=due, was_enabled=was_enabled)
 
         return self._change(key_id, changed)
 

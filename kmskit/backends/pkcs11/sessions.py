@@ -69,7 +69,8 @@ class Sessions:
         """
         module = Module.open(location)
         try:
-            with module.lock:
+            with faults.translated(), module.undisturbed():
+                module.follow_fork()
                 token = module.find(location.wanted)
                 known = _known(module, token)
             # Outside of the lock, because it may wait for someone to type.
@@ -91,52 +92,70 @@ class Sessions:
         if not self._users:
             self._pin = given
             self._log_in()
-        elif given is not None and self._pin is not None and self._pin.accepted and not self._pin.equals(given):
-            raise AuthenticationError(
-                "the token is open in this process with another PIN; this one was not tried", hint="give the right PIN"
-            )
-        elif given is not None and self._pin is None:
-            self._pin = given
+        elif given is not None:
+            accepted = self._pin is not None and self._pin.accepted
+            if self._pin is not None and accepted and not self._pin.equals(given):
+                raise AuthenticationError(
+                    "the token is open in this process with another PIN; this one was not tried",
+                    hint="give the right PIN",
+                )
+            if not accepted:
+                self._pin = given
+            if self._anchor is None:
+                # The login was lost, and not made again by itself, perhaps because the PIN was refused: here is one.
+                self._log_in()
 
     def close(self) -> None:
-        """One user less. The last one closes the sessions, which ends the login."""
+        """One user less. The last one closes the sessions, which ends the login.
+
+        It waits for the calls that other threads are in: a module that is finalised meanwhile may crash. If one does
+        not come back the module stays as it is.
+        """
         with self.module.lock:
             self._users -= 1
             if self._users <= 0:
-                self._drop()
                 self._pin = None
-                self.module.residents.pop(self.identity, None)
+                came_back = self.module.wait_for(self, _PATIENCE)
+                self.go_on(handles_are_good=True)
+                self._drop()
+                self.epoch += 1  # A session that comes back later than that is closed.
+                if came_back:
+                    self.module.residents.pop(self.identity, None)
         self.module.close()
 
     # Use
 
     def acquire(self) -> Session:
         """A session that no other thread has. It goes back by `release`, or by `discard` after an unexpected error."""
-        if not self.module.cryptoki.locks:
+        alone = not self.module.cryptoki.locks  # A restart may change that before the session goes back.
+        if alone:
             self.module.lock.acquire()
         try:
-            return self._free.pop()
+            session: Session | None = self._free.pop()
         except IndexError:
-            pass
+            session = None
         try:
-            return self._open_another()
+            session = session or self._open_another()
         except BaseException:
-            if not self.module.cryptoki.locks:
+            if alone:
                 self.module.lock.release()
             raise
+        session.alone = alone
+        return session
 
     def release(self, session: Session) -> None:
+        alone = session.alone
         if session.epoch == self.epoch:
             self._free.append(session)
         else:
             self._forget(session)
-        if not self.module.cryptoki.locks:
+        if alone:
             self.module.lock.release()
 
     def discard(self, session: Session) -> None:
         """Close a session in which something went wrong: an operation may still be active in it."""
         self._forget(session)
-        if not self.module.cryptoki.locks:
+        if session.alone:
             self.module.lock.release()
 
     def _forget(self, session: Session) -> None:
@@ -148,8 +167,7 @@ class Sessions:
         end = monotonic() + _PATIENCE
         while True:
             with self.module.lock:
-                if self._users <= 0:
-                    raise ConfigurationError("this connection to the token is closed", hint="connect again")
+                self._check_open()
                 self.module.follow_fork()
                 if self._anchor is None or self._generation != self.module.generation:
                     self._begin_again()
@@ -166,6 +184,10 @@ class Sessions:
             with suppress(IndexError):
                 return self._free.pop()
 
+    def _check_open(self) -> None:
+        if self._users <= 0:
+            raise ConfigurationError("this connection to the token is closed", hint="connect again")
+
     def _open_p11(self) -> Any:
         if not self._read_only:
             try:
@@ -177,12 +199,16 @@ class Sessions:
     # Login
 
     def _log_in(self, *, again: bool = False) -> None:
-        """Open the anchor and log in. Under the module's lock."""
+        with self.module.undisturbed():
+            self._log_in_undisturbed(again=again)
+
+    def _log_in_undisturbed(self, *, again: bool) -> None:
+        """Open the anchor and log in."""
         try:
             if self._was_away:
                 # SoftHSM forgets the objects of a token that was away, and another part of the program may have
                 # finalised the module.
-                self._restart_module()
+                self.module.start_anew(_PATIENCE)
             self.token = self.module.find(self._wanted)
             if again and identity(self.token) != self.identity:
                 raise ServiceUnavailableError("another token is in the place of this one", hint="connect again")
@@ -204,6 +230,7 @@ class Sessions:
         else:
             self._anchor, self._generation = anchor, self.module.generation
             self.epoch += 1
+            self._was_away = False
             return
         raise problem
 
@@ -250,6 +277,10 @@ class Sessions:
         except PKCS11Error:
             self._was_away = True
             return False
+        return self.logged_in(session)
+
+    def logged_in(self, session: Session) -> bool:
+        """Whether a session is there, and logged in where that is needed."""
         needed = TokenFlag.LOGIN_REQUIRED in self.token.flags
         return session.epoch == self.epoch and self.module.cryptoki.answers(session.handle, logged_in=needed)
 
@@ -265,23 +296,9 @@ class Sessions:
                 self._begin_again()
 
     def _begin_again(self) -> None:
+        self._check_open()
         self._drop()
         self._log_in(again=True)
-        self._was_away = False
-
-    def _restart_module(self) -> None:
-        """Initialise the module anew, if its other tokens can be brought to rest."""
-        residents, generation = list(self.module.residents.values()), self.module.generation
-        end = monotonic() + _PATIENCE
-        try:
-            while not all(resident.rest() for resident in residents):
-                if monotonic() > end:
-                    return
-                sleep(0.001)
-            self.module.restart()
-        finally:
-            for resident in residents:
-                resident.go_on(handles_are_good=generation == self.module.generation)
 
     def _drop(self) -> None:
         """Close what is free; what is in use is closed when it comes back."""

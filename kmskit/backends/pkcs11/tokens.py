@@ -6,7 +6,6 @@ import hashlib
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from ctypes import Structure, addressof, c_char, c_ubyte, c_ulong, c_void_p
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,7 @@ from pkcs11.exceptions import PKCS11Error
 from kmskit.backends.pkcs11 import faults
 from kmskit.backends.pkcs11.location import Location
 from kmskit.backends.pkcs11.module import Module
-from kmskit.errors import AlreadyExistsError, ConfigurationError, KmsError, ServiceUnavailableError
+from kmskit.errors import AlreadyExistsError, ConfigurationError, ServiceUnavailableError
 
 __all__ = [
     "TRIES_WERE_WRONG",
@@ -40,20 +39,6 @@ TRIES_WERE_WRONG = TokenFlag.USER_PIN_COUNT_LOW | TokenFlag.USER_PIN_FINAL_TRY |
 """Flags of a token that was sent a wrong PIN since it was last sent the right one."""
 
 
-class _MechanismInfo(Structure):
-    _fields_ = (("least", c_ulong), ("most", c_ulong), ("flags", c_ulong))
-
-
-class _Info(Structure):
-    _fields_ = (
-        ("cryptoki_version", c_ubyte * 2),
-        ("manufacturer", c_char * 32),
-        ("flags", c_ulong),
-        ("description", c_char * 32),
-        ("version", c_ubyte * 2),
-    )
-
-
 def of_path(module: str | os.PathLike[str]) -> Location:
     """The location of all tokens of a module; ConfigurationError if there is no such file."""
     path = os.path.abspath(module)
@@ -67,21 +52,10 @@ def opened(location: Location) -> Iterator[Module]:
     """A module for the time of the block; its errors come as kmskit's."""
     module = Module.open(location)
     try:
-        with _translated():
+        with faults.translated():
             yield module
     finally:
         module.close()
-
-
-@contextmanager
-def _translated() -> Iterator[None]:
-    problem: KmsError
-    try:
-        yield
-        return
-    except PKCS11Error as error:
-        problem = faults.translate(error)
-    raise problem
 
 
 # What is there
@@ -102,24 +76,16 @@ def find(module: Module, label: str) -> Any:
 
 def version(module: Module) -> str:
     """The version of a module, as it tells it."""
-    info = _Info()
     with module.lock:
-        if code := module.cryptoki.function("GetInfo", c_void_p)(addressof(info)):
-            raise PKCS11Error(f"0x{code:x}")
-    return f"{info.version[0]}.{info.version[1]}"
+        return module.cryptoki.version
 
 
 def mechanisms(module: Module, slot: Any) -> Iterator[tuple[int, int, int, int]]:
-    """Number, least and greatest key size and flags of each mechanism of a slot.
-
-    SoftHSM only sets bits in what it is given, so it is given zeros; python-pkcs11 gives it what lies there.
-    """
-    describe = module.cryptoki.function("GetMechanismInfo", c_ulong, c_ulong, c_void_p)
+    """Number, least and greatest key size and flags of each mechanism of a slot."""
     with module.lock:
         for number in sorted(map(int, slot.get_mechanisms())):
-            info = _MechanismInfo()
-            if not describe(slot.slot_id, number, addressof(info)):
-                yield number, info.least, info.most, info.flags
+            if facts := module.cryptoki.mechanism(slot.slot_id, number):
+                yield number, *facts
 
 
 def identity(token: Any) -> bytes:
@@ -171,7 +137,7 @@ def initialise(module: Module, label: str, so_pin: str, pin: str) -> Any:
         ValueError: a token cannot have this label.
     """
     check_label(label)
-    with module.lock, _translated():
+    with module.undisturbed(), faults.translated():
         if find(module, label) is not None:
             raise AlreadyExistsError(f"there is a token {label!r} already", hint="choose another label")
         slot = next((slot for slot in module.slots() if _is_free(slot)), None)
@@ -185,7 +151,7 @@ def initialise(module: Module, label: str, so_pin: str, pin: str) -> Any:
 
 def set_pin(module: Module, token: Any, so_pin: str, pin: str) -> None:
     """Give a token its user PIN, as the security officer does it."""
-    with module.lock, _translated():
+    with module.undisturbed(), faults.translated():
         session = token.open(rw=True)
         try:
             module.cryptoki.login(session.handle, _SO, so_pin.encode())

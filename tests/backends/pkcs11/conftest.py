@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import pytest
@@ -56,3 +57,18 @@ def token_of(path: str, label: str = "kmskit") -> Any:
     """A token as other code of this process finds it."""
     tokens = [slot.get_token() for slot in library(path).get_slots(token_present=True)]
     return next(token for token in tokens if token.label == label)
+
+
+def is_free(lock: Any) -> bool:
+    """Whether no thread holds a lock: asked by another thread, since the one that holds it may take it once more."""
+    got: list[bool] = []
+
+    def ask() -> None:
+        got.append(lock.acquire(timeout=5))
+        if got[0]:
+            lock.release()
+
+    thread = Thread(target=ask)
+    thread.start()
+    thread.join()
+    return got[0]

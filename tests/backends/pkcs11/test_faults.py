@@ -162,6 +162,21 @@ def _destroy_all(uri: str, label: str) -> None:
             backend._keys.destroy(backend._keys.find(key_id))
 
 
+def test_a_version_that_another_process_destroyed_opens_nothing_any_more(kms: Kms) -> None:
+    key = kms.create_key()
+    old = key.encrypt(b"old")
+    key.rotate()
+    new = key.encrypt(b"new")
+    assert key.decrypt(old) == b"old"
+    backend: Any = kms._backend
+    found = backend._keys.find(key.id)
+    backend._keys.run(lambda session: session.destroy(found.materials[0].handle))
+    for _ in range(2):
+        with pytest.raises(InvalidCiphertextError, match="version"):
+            key.decrypt(old)
+    assert key.decrypt(new) == b"new"
+
+
 def test_what_another_process_does_to_a_key_is_seen_at_its_next_use(kms: Kms, token: Token) -> None:
     key, signer = kms.create_key("orders"), kms.create_key("releases", spec="EC_P256")
     old = key.encrypt(b"old")

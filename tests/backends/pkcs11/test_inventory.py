@@ -158,6 +158,24 @@ def test_a_version_that_was_never_finished_is_none(token: Token) -> None:
         assert backend._keys.run(lambda session: len(session.find({}))) == 1
 
 
+def test_the_label_of_a_key_that_was_never_finished_is_free(token: Token) -> None:
+    with kmskit.connect(token.uri) as kms:
+        backend: Any = kms._backend
+
+        def leave(session: Any) -> None:
+            session.p11.generate_key(KeyType.AES, 256, id=pack_id(new_key_id(0), 0, 0), label="orders", store=True)
+
+        backend._keys.run(leave)
+    for file in _objects(token):
+        if file.name != "token.object":
+            _unmake(file)
+    with kmskit.connect(token.uri) as kms:
+        key = kms.create_key("orders")
+        assert kms.key("orders") == key
+        key.rotate()
+        assert key.decrypt(key.encrypt(b"x")) == b"x"
+
+
 def _objects(token: Token) -> set[Path]:
     return set((token.folder / "tokens").rglob("*.object"))
 

@@ -9,6 +9,7 @@ import pty
 import subprocess
 import sys
 from pathlib import Path
+from threading import Thread
 from typing import Any, cast
 
 import pytest
@@ -20,8 +21,9 @@ from kmskit.backends.pkcs11 import sessions
 from kmskit.softhsm import Token
 from kmskit.testing import leaks
 from kmskit.uri import parse
-from tests.backends.pkcs11.conftest import library, token_of
-from tests.processes import in_child
+from tests.backends.pkcs11.conftest import is_free, library, token_of
+from tests.clock import Clock
+from tests.processes import Child, in_child
 
 VARIABLE = "KMSKIT_PKCS11_PIN"
 
@@ -207,6 +209,40 @@ def test_a_login_that_another_part_of_the_program_ended_is_made_again(shared_uri
             key.refresh()
 
 
+def test_without_a_login_no_key_is_taken_for_one_that_is_gone(shared_uri: str) -> None:
+    """A token shows no private object to a process that is not logged in, and no error either."""
+    with kmskit.connect(shared_uri) as kms:
+        key = kms.create_key("orders", tags={"a": "b"})
+        key.add_alias("second")
+    with kmskit.connect(shared_uri) as kms:  # A new one, which knows no key yet.
+        log_out(shared_uri)
+        assert list(kms.keys(spec="AES_256")) == [key]
+    for name in ("orders", "second", key.id):
+        with kmskit.connect(shared_uri) as kms:
+            log_out(shared_uri)
+            assert kms.key(name) == key
+    for name in ("orders", "second"):
+        with kmskit.connect(shared_uri) as kms:
+            log_out(shared_uri)
+            with pytest.raises(kmskit.AlreadyExistsError):
+                kms.create_key(name)
+    with kmskit.connect(shared_uri) as kms:
+        assert kms.key(key.id).aliases == ("orders", "second")
+        assert dict(kms.key(key.id).tags) == {"a": "b"}
+
+
+def test_without_a_login_purge_takes_no_public_half_for_one_that_was_left_alone(shared_uri: str) -> None:
+    clock = Clock()
+    with kmskit.connect(shared_uri, clock=clock) as kms:
+        keys = [kms.create_key(spec=spec) for spec in ("EC_P256", "RSA_2048")]
+        clock.advance(2)
+        log_out(shared_uri)
+        assert kms.purge() == []
+        for key in keys:
+            key.refresh()
+            key.verify(b"x", key.sign(b"x"))
+
+
 def test_a_pin_that_was_changed_meanwhile_is_sent_once_and_no_more(shared_uri: str, token: Token) -> None:
     with kmskit.connect(shared_uri) as kms:
         key = kms.create_key()
@@ -217,6 +253,12 @@ def test_a_pin_that_was_changed_meanwhile_is_sent_once_and_no_more(shared_uri: s
             with pytest.raises(AuthenticationError):
                 key.encrypt(b"x")
         assert kms._backend._sessions._pin.value is None  # type: ignore[attr-defined]
+        with pytest.raises(AuthenticationError, match="refused the PIN"):
+            kmskit.connect(shared_uri, pin="a wrong one")
+        with kmskit.connect(shared_uri, pin="another PIN"):  # As the error's hint says.
+            assert key.decrypt(key.encrypt(b"x")) == b"x"
+        log_out(shared_uri)
+        assert key.decrypt(key.encrypt(b"x")) == b"x"  # It was accepted, and so is sent again.
 
 
 def test_a_pin_is_not_sent_again_after_someone_tried_a_wrong_one(shared_uri: str, token: Token) -> None:
@@ -227,9 +269,9 @@ def test_a_pin_is_not_sent_again_after_someone_tried_a_wrong_one(shared_uri: str
         log_out(shared_uri)
         with pytest.raises(AuthenticationError, match="not sent again by itself"):
             key.encrypt(b"x")
-        kms._backend._sessions.module.lock.acquire()  # type: ignore[attr-defined]
-        kms._backend._sessions.module.lock.release()  # type: ignore[attr-defined]
-    kmskit.connect(shared_uri).close()  # Asked for by the user, the right one is sent.
+        assert is_free(kms._backend._sessions.module.lock)  # type: ignore[attr-defined]
+        with kmskit.connect(shared_uri):  # Asked for by the user, the right one is sent.
+            assert key.decrypt(key.encrypt(b"x")) == b"x"
 
 
 def _try_wrong_pin(token: Token) -> None:
@@ -278,9 +320,46 @@ def test_a_module_that_another_part_of_the_program_finalised_is_initialised_agai
         Cryptoki(parse(shared_uri).query["module-path"]).finalize()
         assert key.decrypt(ciphertexts[0]) == b"x"
         assert other.decrypt(ciphertexts[1]) == b"y"
+        Cryptoki(parse(shared_uri).query["module-path"]).finalize()
+        with kmskit.connect(shared_uri) as second:
+            assert second.key(key.id).decrypt(ciphertexts[0]) == b"x"
+        assert key.decrypt(ciphertexts[0]) == b"x"
+
+
+def test_a_module_that_changes_hands_while_its_token_is_away_leaves_no_lock_held(shared_uri: str, token: Token) -> None:
+    """One that someone else has initialised is called by one thread at a time, and ours is not."""
+    from kmskit.backends.pkcs11.cryptoki import Cryptoki
+
+    foreign = Cryptoki(parse(shared_uri).query["module-path"])
+    assert foreign.initialize(None)
+    with kmskit.connect(shared_uri) as kms:
+        key = kms.create_key()
+        ciphertext = key.encrypt(b"x")
+        tokens, elsewhere = token.folder / "tokens", token.folder / "elsewhere"
+        tokens.rename(elsewhere)
+        with pytest.raises(kmskit.ServiceUnavailableError):
+            key.decrypt(ciphertext)
+        foreign.finalize()
+        elsewhere.rename(tokens)
+        assert key.decrypt(ciphertext) == b"x"
+        assert is_free(kms._backend._sessions.module.lock)  # type: ignore[attr-defined]
 
 
 # Several at once
+
+
+def test_processes_that_log_in_at_the_same_time_do_not_hide_the_token_from_each_other(token: Token) -> None:
+    """SoftHSM empties the token's record at each login, and without it takes the token for none."""
+    with kmskit.connect(token.uri) as kms:
+        kms.create_key("orders")
+
+    def work() -> int:
+        for _ in range(40):
+            with kmskit.connect(token.uri) as kms:
+                kms.key("orders").encrypt(b"x")
+        return os.getpid()
+
+    assert len({child.result() for child in [Child(work) for _ in range(4)]}) == 4
 
 
 def test_many_tokens_and_configurations_are_open_at_once(tmp_path: Path) -> None:
@@ -298,6 +377,66 @@ def test_many_tokens_and_configurations_are_open_at_once(tmp_path: Path) -> None
         kms.close()
     with pytest.raises(ConfigurationError, match="closed"):
         keys[0].encrypt(b"x")
+
+
+def test_closing_waits_for_the_calls_that_threads_are_in(token: Token) -> None:
+    """A module that is finalised while a thread is in it crashes."""
+    run = subprocess.run([sys.executable, "-c", _CLOSING, token.uri], capture_output=True, text=True, timeout=60)
+    assert (run.returncode, run.stdout.split()) == (0, ["ConfigurationError"]), run.stderr
+
+
+_CLOSING = """
+import sys, threading, time, kmskit
+
+seen = set()
+for _ in range(20):
+    kms = kmskit.connect(sys.argv[1])
+    key = kms.create_key() if not seen else next(kms.keys(spec="AES_256"))
+
+    def work():
+        try:
+            while True:
+                key.encrypt(bytes(60000))
+        except BaseException as error:
+            seen.add(type(error).__name__)
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    time.sleep(0.02)
+    kms.close()
+    for thread in threads:
+        thread.join()
+print(*seen)
+"""
+
+
+def test_one_module_at_a_time_is_initialised_with_a_configuration_of_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SoftHSM reads its path from the environment, which all threads share."""
+    monkeypatch.setenv("SOFTHSM2_CONF", "the user's")
+    with (
+        kmskit.connect(kmskit.softhsm.token(tmp_path / "a").uri) as one,
+        kmskit.connect(kmskit.softhsm.token(tmp_path / "b").uri) as other,
+    ):
+        modules = [kms._backend._sessions.module for kms in (one, other)]  # type: ignore[attr-defined]
+        initialize, read = modules[0].cryptoki.initialize, []
+        thread = Thread(target=modules[1].start_anew, args=(10,))
+
+        def slowly(reserved: bytes | None) -> object:
+            thread.start()
+            thread.join(0.3)
+            read.append(os.environ["SOFTHSM2_CONF"])
+            return initialize(reserved)
+
+        monkeypatch.setattr(modules[0].cryptoki, "initialize", slowly)
+        assert modules[0].start_anew(10)
+        thread.join(10)
+        assert read == [str(tmp_path / "a" / "softhsm2.conf")]
+        assert os.environ["SOFTHSM2_CONF"] == "the user's"
+        for kms in (one, other):
+            assert kms.create_key().state == "ENABLED"
 
 
 def test_closing_the_last_kms_finalises_the_module_and_a_new_one_starts_it(token: Token) -> None:
