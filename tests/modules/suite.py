@@ -13,9 +13,10 @@ from pkcs11.constants import Attribute
 
 import kmskit
 from kmskit import KeySpec, Kms
-from kmskit.backends.pkcs11.cryptoki import FALSE, TRUE, Session
+from kmskit.backends.pkcs11.cryptoki import FALSE, TRUE
 from kmskit.backends.pkcs11.keys import TokenKeys
 from kmskit.backends.pkcs11.location import Location
+from kmskit.backends.pkcs11.session import Session
 from kmskit.backends.pkcs11.sessions import Sessions
 from kmskit.testing import BackendConformance
 from kmskit.testing.conformance import KeyPool

@@ -16,8 +16,9 @@ from pathlib import Path
 import pytest
 from pkcs11.constants import Attribute, ObjectClass
 
-from kmskit.backends.pkcs11.cryptoki import TRUE, Session, ulong
+from kmskit.backends.pkcs11.cryptoki import TRUE, ulong
 from kmskit.backends.pkcs11.inventory import parse_id
+from kmskit.backends.pkcs11.session import Session
 from tests.modules.suite import ModuleConformance, environment, token_keys
 
 pytestmark = pytest.mark.modules

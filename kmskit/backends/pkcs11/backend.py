@@ -19,13 +19,14 @@ from kmskit import refusals
 from kmskit.algorithms import SPECS, Algorithm, Spec, choose
 from kmskit.backend import Backend, Context, NewKey, Support
 from kmskit.backends.pkcs11 import faults, inventory, mechanisms, ready
-from kmskit.backends.pkcs11.cryptoki import CryptokiError, Session, VerdictError
+from kmskit.backends.pkcs11.cryptoki import CryptokiError
 from kmskit.backends.pkcs11.keys import Maker, TokenKeys
 from kmskit.backends.pkcs11.location import Location, of_key
 from kmskit.backends.pkcs11.notes import Notes
 from kmskit.backends.pkcs11.pin import PinOption
 from kmskit.backends.pkcs11.ready import ReadyKey
 from kmskit.backends.pkcs11.records import Records
+from kmskit.backends.pkcs11.session import Session, VerdictError
 from kmskit.backends.pkcs11.sessions import Sessions
 from kmskit.backends.pkcs11.tokens import notes_file
 from kmskit.backends.publickey import PublicKey

@@ -24,8 +24,9 @@ from pkcs11.constants import Attribute, ObjectClass
 from pkcs11.mechanisms import KeyType
 
 from kmskit.algorithms import SPECS, Spec
-from kmskit.backends.pkcs11.cryptoki import FALSE, TRUE, CryptokiError, Session, ulong
+from kmskit.backends.pkcs11.cryptoki import FALSE, TRUE, CryptokiError, ulong
 from kmskit.backends.pkcs11.publichalf import curve_of
+from kmskit.backends.pkcs11.session import Session
 from kmskit.types import KeyUsage
 
 __all__ = [

@@ -11,9 +11,10 @@ from pkcs11.exceptions import PKCS11Error
 
 from kmskit.algorithms import Spec
 from kmskit.backends.pkcs11 import faults, inventory, mechanisms
-from kmskit.backends.pkcs11.cryptoki import FALSE, TRUE, CryptokiError, Session
+from kmskit.backends.pkcs11.cryptoki import FALSE, TRUE, CryptokiError
 from kmskit.backends.pkcs11.inventory import GONE, Material, TokenKey
 from kmskit.backends.pkcs11.publichalf import read_public
+from kmskit.backends.pkcs11.session import Session
 from kmskit.backends.pkcs11.sessions import Sessions
 from kmskit.backends.publickey import PublicKey
 from kmskit.types import KeyUsage

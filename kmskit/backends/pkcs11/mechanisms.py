@@ -21,9 +21,10 @@ from pkcs11.mechanisms import MGF, KeyType, Mechanism
 
 from kmskit.algorithms import ALGORITHMS, SPECS, Algorithm, Spec
 from kmskit.backend import Support
-from kmskit.backends.pkcs11.cryptoki import FALSE, Cryptoki, Session
+from kmskit.backends.pkcs11.cryptoki import FALSE, Cryptoki
 from kmskit.backends.pkcs11.module import Module
 from kmskit.backends.pkcs11.publichalf import curve_parameters, ec_point
+from kmskit.backends.pkcs11.session import Session
 from kmskit.ciphertext import MAX_PLAINTEXT
 from kmskit.types import KeySpec, KeyUsage, Operation
 

@@ -34,8 +34,6 @@ def undisturbed(configuration: str) -> Iterator[None]:
     It is a lock on the configuration's file. One who keeps it for too long, a process that was stopped perhaps, is not
     waited for.
     """
-    import fcntl  # Not above: where there is none no configuration of one's own can be named either.
-
     try:
         file = os.open(configuration, os.O_RDONLY)
     except OSError:
@@ -43,14 +41,22 @@ def undisturbed(configuration: str) -> Iterator[None]:
         return
     try:
         end = monotonic() + _PATIENCE
-        while monotonic() < end:
-            with suppress(OSError):
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            sleep(0.001)
+        with suppress(OSError):  # A file system without locks.
+            while monotonic() < end and not _locked(file):
+                sleep(0.001)
         yield
     finally:
         os.close(file)
+
+
+def _locked(file: int) -> bool:
+    import fcntl  # Not above: where there is none no configuration of one's own can be named either.
+
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def mend(configuration: str) -> None:

@@ -105,7 +105,11 @@ class Module:
             module = _registry.modules.get(key) or cls(key)
             with module.lock:
                 if not module._users and not module._ours:
-                    module._initialize()
+                    try:
+                        module._initialize()
+                    except BaseException:
+                        module._leave()
+                        raise
                 module._users += 1
             _registry.modules[key] = module
         return module
@@ -118,10 +122,13 @@ class Module:
         with _registry.lock, self.lock:
             self._users -= 1
             if self._users <= 0 and not self.residents:
-                del _registry.modules[self._key]
                 self._finalize()
-                if self._configuration is not None:
-                    _registry.spare.setdefault(self._path, []).append((self.cryptoki, self._p11))
+                self._leave()
+
+    def _leave(self) -> None:
+        _registry.modules.pop(self._key, None)
+        if self._configuration is not None:
+            _registry.spare.setdefault(self._path, []).append((self.cryptoki, self._p11))
 
     # Loading
 

@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from pkcs11.constants import Attribute
 
 from kmskit.algorithms import SPECS, Spec
-from kmskit.backends.pkcs11.cryptoki import Session
+from kmskit.backends.pkcs11.session import Session
 from kmskit.errors import UnsupportedError
 from kmskit.types import KeySpec
 

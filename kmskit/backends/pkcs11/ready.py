@@ -10,8 +10,8 @@ from os import urandom
 from kmskit import refusals
 from kmskit.algorithms import Algorithm, Spec
 from kmskit.backends.pkcs11 import mechanisms
-from kmskit.backends.pkcs11.cryptoki import Session
 from kmskit.backends.pkcs11.inventory import TokenKey
+from kmskit.backends.pkcs11.session import Session
 from kmskit.backends.publickey import PublicKey
 from kmskit.ciphertext import IV_SIZE, header, version_name
 from kmskit.errors import KmsWarning

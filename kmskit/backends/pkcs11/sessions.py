@@ -16,10 +16,10 @@ from pkcs11.constants import TokenFlag
 from pkcs11.exceptions import PKCS11Error, SessionCount, TokenWriteProtected
 
 from kmskit.backends.pkcs11 import faults, pin
-from kmskit.backends.pkcs11.cryptoki import Session
 from kmskit.backends.pkcs11.location import Location
 from kmskit.backends.pkcs11.module import Module
 from kmskit.backends.pkcs11.pin import Pin, PinOption
+from kmskit.backends.pkcs11.session import Session
 from kmskit.backends.pkcs11.tokens import TRIES_WERE_WRONG, identity
 from kmskit.errors import AuthenticationError, ConfigurationError, KmsError, ServiceUnavailableError
 
@@ -259,10 +259,9 @@ class Sessions:
         try:
             self._pin.accepted |= cryptoki.login(session, _USER, self._pin.value)
         except PKCS11Error as error:
-            refusal = faults.translate(error)
-            if isinstance(refusal, AuthenticationError):
+            if faults.name_of(error).startswith("CKR_PIN_"):  # Another refusal says nothing of the PIN.
                 self._pin.forget()
-            raise refusal from None
+            raise faults.translate(error) from None
 
     def _still_logged_in(self, session: int) -> bool:
         return self.module.cryptoki.answers(session, logged_in=True)

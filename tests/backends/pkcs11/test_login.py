@@ -17,7 +17,6 @@ from pkcs11.constants import TokenFlag
 
 import kmskit
 from kmskit import AuthenticationError, ConfigurationError
-from kmskit.backends.pkcs11 import sessions
 from kmskit.softhsm import Token
 from kmskit.testing import leaks
 from kmskit.uri import parse
@@ -439,6 +438,43 @@ def test_one_module_at_a_time_is_initialised_with_a_configuration_of_its_own(
             assert kms.create_key().state == "ENABLED"
 
 
+def test_a_module_that_cannot_be_initialised_leaves_its_copy_of_the_library_for_the_next(token: Token) -> None:
+    from kmskit.backends.pkcs11 import module
+
+    configuration, path = token.folder / "softhsm2.conf", parse(token.uri).query["module-path"]
+    sound = configuration.read_text()
+    configuration.write_text("directories.tokendir = /nowhere\nobjectstore.backend = file\n")
+    for _ in range(3):
+        with pytest.raises(ConfigurationError, match="could not be initialised") as refused:
+            kmskit.connect(token.uri)
+        assert refused.value.code == "CKR_GENERAL_ERROR"
+    spare = len(module._registry.spare[path])
+    assert spare
+    configuration.write_text(sound)
+    with kmskit.connect(token.uri) as kms:
+        kms.create_key()
+        assert len(module._registry.spare[path]) == spare - 1
+    assert len(module._registry.spare[path]) == spare
+
+
+def test_a_login_refused_for_another_reason_keeps_the_pin(token: Token, shared_uri: str) -> None:
+    """The security officer is logged in, and a token takes one at a time."""
+    from kmskit.backends.pkcs11.cryptoki import Cryptoki
+
+    path = parse(shared_uri).query["module-path"]
+    with kmskit.connect(shared_uri) as kms:
+        key = kms.create_key()
+        log_out(shared_uri)
+        officer = token_of(path).open(rw=True)
+        Cryptoki(path).login(officer.handle, 0, token.pin_path.with_suffix(".so-pin").read_bytes().strip())
+        with pytest.raises(kmskit.KmsError) as refused:
+            key.encrypt(b"x")
+        assert refused.value.code == "CKR_USER_ANOTHER_ALREADY_LOGGED_IN"
+        Cryptoki(path).logout(officer.handle)
+        officer.close()
+        assert key.decrypt(key.encrypt(b"x")) == b"x"
+
+
 def test_closing_the_last_kms_finalises_the_module_and_a_new_one_starts_it(token: Token) -> None:
     from kmskit.backends.pkcs11 import module
 
@@ -497,7 +533,6 @@ def test_python_pkcs11_is_made_without_its_own_initialisation(shared_uri: str) -
     assert not made.initialized
     with kmskit.connect(shared_uri):
         assert made.get_slots(token_present=True)[0].get_token().label == "kmskit"
-    assert sessions.Session.__module__ == "kmskit.backends.pkcs11.cryptoki"
 
 
 def test_a_closed_kms_is_closed_also_while_another_one_uses_the_token(token: Token) -> None:
