@@ -11,6 +11,7 @@ from collections import deque
 from contextlib import suppress
 from time import monotonic, sleep
 from typing import Any, cast
+from weakref import WeakSet
 
 from pkcs11.constants import TokenFlag
 from pkcs11.exceptions import PKCS11Error, SessionCount, TokenWriteProtected
@@ -49,7 +50,7 @@ class Sessions:
         self._pin: Pin | None = None
         self._anchor: Any = None
         self._free: deque[Session] = deque()
-        self._all: set[Session] = set()
+        self._all: WeakSet[Session] = WeakSet()  # Weak, since an interrupt may lose one between a call's lines.
         self._resting: list[Session] = []
         self._was_away = False
         self._read_only = False

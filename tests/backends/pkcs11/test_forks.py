@@ -8,6 +8,7 @@ import warnings
 from pathlib import Path
 from threading import Event, Thread
 from time import monotonic, sleep
+from typing import Any
 
 import pytest
 
@@ -122,6 +123,16 @@ def test_a_child_ends_cleanly_and_leaves_the_parents_session_alone(kms: Kms) -> 
     child = Child(lambda: (kms.close(), "closed")[1])
     assert child.result() == "closed"
     assert key.decrypt(ciphertext) == b"x"
+
+
+def test_a_session_that_an_interrupt_has_lost_holds_up_no_fork(kms: Kms) -> None:
+    key = kms.create_key()
+    sessions: Any = kms._backend._sessions  # type: ignore[attr-defined]
+    sessions.acquire()  # And nobody has it.
+    with sessions.module.lock:
+        assert sessions.module.wait_for(sessions, 1)
+        sessions.go_on(handles_are_good=True)
+    assert in_child(lambda: key.decrypt(key.encrypt(b"x")) == b"x") is True
 
 
 def _fork_and_wait(work: object) -> int:
