@@ -30,7 +30,9 @@ _REQUEST_SECONDS = 30.0
 _KEEP_ALIVE_SECONDS = 75
 _START_SECONDS = 30.0
 _BACKLOG = 512
-_TOO_LARGE = b"HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
+_TOO_LARGE = b"HTTP/1.1 %s\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
+_HEAD_TOO_LARGE = _TOO_LARGE % b"431 Request Header Fields Too Large"
+_BODY_TOO_LARGE = _TOO_LARGE % b"413 Content Too Large"
 # Otherwise Python writes uvicorn's complaints about broken requests to stderr where nobody has set up logging.
 logging.getLogger("uvicorn").addHandler(logging.NullHandler())
 
@@ -98,11 +100,20 @@ class _Connection(HttpToolsProtocol):
             self._refuse()
 
     def _refuse(self) -> None:
+        """Say so if it is this request's turn to be answered, and hang up. The service then speaks to nobody."""
         self._request_is_there()
-        if not self.transport.is_closing():
-            if self._in_head or self.cycle is None or not self.cycle.response_started:
-                self.transport.write(_TOO_LARGE)  # Not after an answer: a client would take it for the next one.
-            self.transport.close()
+        if self.transport.is_closing():
+            return
+        cycle = self.cycle
+        if self._in_head:
+            if cycle is None or cycle.response_complete:
+                self.transport.write(_HEAD_TOO_LARGE)
+        elif cycle is not None and not cycle.response_started and not self.pipeline:
+            self.transport.write(_BODY_TOO_LARGE)
+        if cycle is not None:
+            cycle.disconnected = True
+            cycle.message_event.set()
+        self.transport.close()
 
     def shutdown(self) -> None:
         """An idle client is not waited for: many do not answer TLS's farewell before their next request."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import http.client
 import logging
 import os
@@ -143,18 +144,24 @@ def test_too_large_a_body_is_answered_once(cloud: Cloud) -> None:
         with suppress(ConnectionError, ssl.SSLError):
             line.sendall(b"z" * 3_000_000)
         answers = everything(line)
-    assert answers.count(b"HTTP/1.1 ") <= 1, answers[:500]
-    assert answers.startswith(b"HTTP/1.1 413") or not answers
+    # None at all is what a client sees whose bytes were still on the way when the gateway hung up.
+    assert [line[9:12] for line in answers.splitlines() if line.startswith(b"HTTP/1.1 ")] in ([b"413"], [])
     assert lives(cloud)
 
 
 def test_requests_sent_ahead_are_all_answered(cloud: Cloud) -> None:
     """Together they are larger than what one request may be."""
     one = b"GET /?Action=x&Long=" + b"y" * 2000 + b" HTTP/1.1\r\nhost: x\r\n\r\n"
-    with closing(tls(cloud)) as line, ThreadPoolExecutor(1) as pool:
-        answers = pool.submit(everything, line)
-        line.sendall(one * 599 + one.replace(b"\r\n\r\n", b"\r\nconnection: close\r\n\r\n"))
-        assert answers.result(60).count(b"HTTP/1.1 4") == 600
+
+    async def exchange() -> bytes:
+        # Not an SSLSocket, in which one thread must not write while another reads.
+        context = ssl.create_default_context(cafile=cloud.ca_path)
+        reader, writer = await asyncio.open_connection(*address(cloud.endpoint), ssl=context)
+        with closing(writer):
+            writer.write(one * 599 + one.replace(b"\r\n\r\n", b"\r\nconnection: close\r\n\r\n"))
+            return await asyncio.wait_for(reader.read(), 60)
+
+    assert asyncio.run(exchange()).count(b"HTTP/1.1 4") == 600
 
 
 def test_64_kilobytes_of_url_are_taken(cloud: Cloud) -> None:
