@@ -18,6 +18,8 @@ from __future__ import annotations
 import fcntl
 import os
 import secrets
+import shutil
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -37,6 +39,9 @@ __all__ = ["Token", "default_folder", "module_path", "token", "tokens_uri"]
 # SoftHSM reads lines of up to 1,023 bytes, takes what follows a # for a comment, and a second = for an end.
 _NOT_IN_A_PATH = "#=\r\n"
 _LONGEST_PATH = 900
+_SO_PIN = (0x8000534C).to_bytes(8, "big")
+"""In a token's own record: the attribute of SoftHSM's with the security officer's PIN."""
+_SETTLING_SECONDS = 0.1
 _CONFIGURATION_FILE = "softhsm2.conf"
 _CONFIGURATION = """\
 # SoftHSM reads this file; kmskit names it by x-softhsm2-conf= in the URI.
@@ -135,6 +140,7 @@ def token(folder: str | os.PathLike[str], label: str = "kmskit") -> Token:
     )
     with _locked(place):
         _configure(place)
+        _drop_half_made(place)
         location = Location.parse(Uri("pkcs11", query=query))
         # A module that is in use in this process does not see what other processes have made since. Under another
         # spelling of the configuration's path there is one of its own for this look.
@@ -173,6 +179,27 @@ def _locked(folder: Path) -> Iterator[None]:
     finally:
         fcntl.flock(lock, fcntl.LOCK_UN)  # Closing it is not enough: a child that was forked meanwhile has it open too.
         os.close(lock)
+
+
+def _drop_half_made(folder: Path) -> None:
+    """Remove tokens whose maker was killed before they had any PIN. SoftHSM takes none for them, and they hold no key.
+
+    It stores a token first, and the PIN of its security officer in a second step.
+    """
+    with _usable(folder):
+        found = [record.parent for record in folder.glob("tokens/*/token.object") if _has_no_pin(record)]
+        if found:
+            time.sleep(_SETTLING_SECONDS)  # Another program may be just at it.
+        for place in found:
+            kept = folder / "kept" / place.name
+            if _has_no_pin(place / "token.object") and (not kept.exists() or _has_no_pin(kept)):
+                shutil.rmtree(place)
+                kept.unlink(missing_ok=True)
+
+
+def _has_no_pin(record: Path) -> bool:
+    content = record.read_bytes()
+    return bool(content) and _SO_PIN not in content
 
 
 @contextmanager

@@ -258,6 +258,28 @@ def test_a_token_without_a_user_pin_is_what_a_kill_leaves_and_gets_it(tmp_path: 
     assert use(token.uri) == "demo"
 
 
+def test_a_token_whose_maker_was_killed_before_it_had_any_pin_is_made_anew(tmp_path: Path) -> None:
+    softhsm.token(tmp_path, "other")
+    whole = next(tmp_path.glob("tokens/*/token.object"))
+    first = softhsm.token(tmp_path)
+    assert use(first.uri) == "kmskit"  # Its record is kept from now on.
+    record = next(each for each in tmp_path.glob("tokens/*/token.object") if each != whole)
+    # The counter, label and serial number; the flags as SoftHSM first sets them, and neither PIN.
+    half = record.read_bytes()[:120] + (0x425).to_bytes(8, "big")
+    record.write_bytes(half)
+    kept = tmp_path / "kept" / record.parent.name
+    assert kept.read_bytes()[:120][8:] == half[8:120]
+    with pytest.raises(kmskit.AuthenticationError):
+        softhsm.token(tmp_path)
+    assert record.exists()  # Its copy has a PIN, so keys may be in it.
+    kept.write_bytes(half)
+    token = softhsm.token(tmp_path)
+    assert (token.made, token.uri) == (True, first.uri)
+    assert use(token.uri) == "kmskit"
+    assert whole.exists()
+    assert count(tmp_path) == 2
+
+
 def test_it_may_be_killed_at_any_time(tmp_path: Path) -> None:
     for number in range(25):
         folder = tmp_path / str(number)
