@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -125,8 +125,7 @@ class _Connection(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         super().on_message_begin()
         self._expect_request()
-        scope: dict[str, Any] = self.scope  # type: ignore[assignment]
-        scope["kmskit.hang_up"] = self.transport.abort
+        cast("dict[str, Any]", self.scope)["kmskit.hang_up"] = self.transport.abort
 
     def on_headers_complete(self) -> None:
         self._in_head = False

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import cast
 
 from kmskit.emulator.clock import timestamp
 from kmskit.emulator.errors import ServiceError, unsupported
@@ -65,7 +66,7 @@ def metadata(call: Call, key: Key) -> dict[str, str]:
 def create_key(call: Call) -> Answer:
     call.authorize("key")
     instance = _instance(call)
-    model: Model = "shared" if instance is None else instance.model  # type: ignore[assignment]
+    model = cast("Model", "shared" if instance is None else instance.model)
     spec = SPECS[call.choice("KeySpec", *SPECS, default="Aliyun_AES_256")]
     if model not in spec.models:
         raise unsupported(f"A {model} instance has no {spec.name} keys.")

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from threading import RLock
-from typing import Any, TypeVar
+from typing import TypeVar, cast
 
 from kmskit.backends.database import Database, Form
 from kmskit.emulator.state import records
@@ -72,13 +72,11 @@ class State:
             raise
 
     def get(self, kind: type[_Kind], record_id: str) -> _Kind | None:
-        found: Any = self._records[kind.kind].get(record_id)
-        return found  # type: ignore[no-any-return]
+        return cast("_Kind | None", self._records[kind.kind].get(record_id))
 
     def all(self, kind: type[_Kind]) -> list[_Kind]:
         """In the order in which they were made."""
-        found: Any = list(self._records[kind.kind].values())
-        return found  # type: ignore[no-any-return]
+        return cast("list[_Kind]", list(self._records[kind.kind].values()))
 
     def versions(self, key: Key) -> tuple[KeyVersion, ...]:
         """A key's versions, oldest first."""
