@@ -40,7 +40,18 @@ from kmskit.types import DataKey, KeySpec, KeyState, KeyUsage, Protection, Signa
 
 __version__ = "0.1.0"
 
-_SUBPACKAGES = ("bench", "doctor", "emulator", "envelope", "interop", "notebook", "softhsm", "testing", "tokens")
+_SUBPACKAGES = (
+    "bench",
+    "doctor",
+    "emulator",
+    "envelope",
+    "interop",
+    "notebook",
+    "softhsm",
+    "testing",
+    "tokens",
+    "widgets",
+)
 """Loaded on first access, so that `import kmskit` stays light."""
 
 __all__ = [

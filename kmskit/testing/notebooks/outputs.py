@@ -12,7 +12,16 @@ from typing import Any
 from nbformat import NotebookNode
 from nbval.plugin import get_sanitize_patterns
 
-__all__ = ["SANITIZE_FILE", "Rules", "comparable", "count_rules", "read_rules", "says_something", "texts"]
+__all__ = [
+    "SANITIZE_FILE",
+    "Rules",
+    "comparable",
+    "count_rules",
+    "read_rules",
+    "says_something",
+    "texts",
+    "without_dead_views",
+]
 
 SANITIZE_FILE = Path(__file__).with_name("sanitize.cfg")
 
@@ -83,3 +92,12 @@ def comparable(outputs: list[NotebookNode], rules: Rules) -> list[dict[str, Any]
         }
         for output in outputs
     ]
+
+
+def without_dead_views(outputs: list[NotebookNode]) -> list[NotebookNode]:
+    """Outputs whose widgets' views are gone, where something else is there to see; changed in place."""
+    for output in outputs:
+        data = output.get("data", {})
+        if any(kind in data for kind in _MARKUP):
+            data.pop(_WIDGET, None)
+    return outputs

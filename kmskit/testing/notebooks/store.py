@@ -9,7 +9,7 @@ import nbformat
 
 from kmskit.testing.notebooks.guard import code_cells
 from kmskit.testing.notebooks.kernel import client
-from kmskit.testing.notebooks.outputs import SANITIZE_FILE, comparable, read_rules
+from kmskit.testing.notebooks.outputs import SANITIZE_FILE, comparable, read_rules, without_dead_views
 
 __all__ = ["execute"]
 
@@ -19,7 +19,9 @@ _OF_A_RUN = ("ExecuteTime", "collapsed", "execution", "scrolled")
 def execute(path: Path, timeout: float) -> bool:
     """Run a notebook from top to bottom and write its outputs into it.
 
-    An output that differs only in volatile values stays as it was. Nothing is written if a cell fails.
+    An output that differs only in volatile values stays as it was. A widget is stored as the picture or table that it
+    brings along, if it brings one: without a kernel its view would be an error message. Nothing is written if a cell
+    fails.
 
     Args:
         path: the notebook.
@@ -40,7 +42,7 @@ def execute(path: Path, timeout: float) -> bool:
             running.execute_cell(cell, index)
     for number, (cell, new) in enumerate(zip(code_cells(notebook), code_cells(run), strict=True), 1):
         if comparable(cell.outputs, rules) != comparable(new.outputs, rules):
-            cell.outputs = new.outputs
+            cell.outputs = without_dead_views(new.outputs)
         cell.execution_count = number
         for output in cell.outputs:
             if output.output_type == "execute_result":

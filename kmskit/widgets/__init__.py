@@ -1,0 +1,28 @@
+"""Keys by hand: what a notebook shows to be clicked.
+
+    from kmskit.widgets import EnvelopeInspector, KeyConsole, Playground
+
+    KeyConsole(kms)              # the keys of a Kms: list, create, rotate, disable, delete
+    Playground(kms)              # encrypt, flip a byte, decrypt; sign and verify
+    EnvelopeInspector(message)   # the bytes of an envelope, field by field
+
+Each is an ipywidget, and brings along a picture or table of itself (`tile`), which is what a notebook stores and what
+GitHub shows. A refusal appears inside of the widget with its hint, never as a stack trace.
+"""
+
+from __future__ import annotations
+
+from kmskit.errors import MissingDependencyError
+
+try:
+    import anywidget
+    import ipywidgets
+except ModuleNotFoundError as error:
+    raise MissingDependencyError(
+        f"widgets need the package {error.name}", hint='pip install "kmskit[notebook]"'
+    ) from error
+
+from kmskit.widgets.tile import Tile
+
+__all__ = ["Tile"]
+del anywidget, ipywidgets
