@@ -18,6 +18,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import nbformat
 from playwright.sync_api import BrowserContext, Page, sync_playwright
 
 ROOT = Path(__file__).parents[2]
@@ -67,6 +68,15 @@ def copy_of(notebook: Path, folder: Path) -> str:
     if (data := ROOT / "data").is_dir():
         shutil.copytree(data, folder / "data")
     return f"notebooks/{notebook.name}"
+
+
+def notebook_of(folder: Path, name: str, *cells: str) -> str:
+    """Write a notebook of these code cells below a served folder; gives its path in there."""
+    made = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells])
+    made.metadata["kernelspec"] = {"name": "python3", "language": "python", "display_name": "Python 3"}
+    folder.mkdir(parents=True, exist_ok=True)
+    nbformat.write(made, folder / f"{name}.ipynb")
+    return f"{name}.ipynb"
 
 
 @contextmanager
@@ -122,6 +132,14 @@ def browsing(scratch: Path, *, width: int = 1100, height: int = 2000) -> Iterato
             yield context
         finally:
             context.close()
+
+
+def complaints(page: Page) -> list[str]:
+    """What the page's scripts complain about from now on: errors nobody caught, and the console's."""
+    found: list[str] = []
+    page.on("pageerror", lambda error: found.append(str(error)))
+    page.on("console", lambda message: found.append(message.text) if message.type == "error" else None)
+    return found
 
 
 def open_notebook(page: Page, url: str, path: str) -> None:
