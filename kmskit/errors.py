@@ -23,7 +23,7 @@ key material, a PIN or another secret, and none says why an authentication faile
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from kmskit import markup
 
@@ -63,9 +63,12 @@ class KmsError(Exception):
         hint: what to do next, one sentence.
         recommend: the service's link to its own diagnosis.
         retryable: whether the same call may succeed later without a change.
+        neutral: whether its card shows what only this backend says as volatile, so that one notebook's outputs hold
+            for every backend. `kmskit.notebook.scratch` sets it.
     """
 
     retryable: bool = False
+    neutral: bool = False
     _shown_as: ClassVar[str] = "bad"
 
     def __init__(
@@ -100,6 +103,11 @@ class KmsError(Exception):
         self.backend = self.backend or backend
         self.operation = self.operation or operation
 
+    @property
+    def varying(self) -> str:
+        """The part of the message that another backend would say otherwise; empty if there is none."""
+        return ""
+
     def _facts(self) -> dict[str, str | None]:
         where = " ".join(part for part in (self.backend, self.operation) if part)
         return {"where": where or None, "code": self.code, "request id": self.request_id, "hint": self.hint}
@@ -113,14 +121,30 @@ class KmsError(Exception):
         return lines
 
     def _repr_html_(self) -> str:
+        rows = self._neutral_rows() if self.neutral else self._rows()
+        return markup.card(type(self).__name__, rows, kind=self._shown_as)
+
+    def _rows(self) -> dict[str, object]:
         rows: dict[str, object] = {"reason": str(self), **self._facts()}
-        if self.backend:  # Volatile, so that one notebook's outputs hold for every backend.
-            rows["where"] = markup.Html(f"{markup.volatile_html(self.backend)} {markup.escape(self.operation or '')}")
+        if self.backend:
+            rows["where"] = self._where_html(self.backend)
         if self.request_id:
             rows["request id"] = markup.volatile_html(self.request_id)
         if self.recommend:
             rows["more"] = markup.link(self.recommend, volatile=self.request_id)
-        return markup.card(type(self).__name__, rows, kind=self._shown_as)
+        return rows
+
+    def _neutral_rows(self) -> dict[str, object]:
+        """The rows that every backend has; what the others would tell stands in the volatile value."""
+        told = (self.code, self.request_id and f"request {self.request_id}", self.recommend)
+        more = ", ".join(filter(None, told))
+        place = f"{self.backend} ({more})" if more else self.backend
+        reason = markup.with_volatile_html(str(self), self.varying)
+        return {"reason": reason, "where": place and self._where_html(place), "hint": self.hint}
+
+    def _where_html(self, place: str) -> markup.Html:
+        """The backend is volatile, so that one notebook's outputs hold for every backend."""
+        return markup.Html(f"{markup.volatile_html(place)} {markup.escape(self.operation or '')}")
 
 
 class ConfigurationError(KmsError):
@@ -156,7 +180,19 @@ class UnsupportedError(KmsError):
 
 
 class LimitExceededError(KmsError):
-    """An argument is larger than the backend takes."""
+    """An argument is larger than the backend takes.
+
+    Attributes:
+        limit: the most that this backend takes, where the message names it.
+    """
+
+    def __init__(self, message: str = "", *, limit: int | None = None, **facts: Any) -> None:
+        super().__init__(message, **facts)
+        self.limit = limit
+
+    @property
+    def varying(self) -> str:
+        return "" if self.limit is None else f"{self.limit:,}"
 
 
 class InvalidCiphertextError(KmsError):

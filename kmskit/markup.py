@@ -53,6 +53,21 @@ def volatile_text(value: object) -> str:
     return f"⟨{printable(value).replace('⟩', '>')}⟩"
 
 
+def with_volatile_html(text: str, part: str) -> Html:
+    """A text whose last `part` is volatile; without one, if `part` is empty or not in it."""
+    before, found, after = _around(text, part)
+    return Html(escape(before) + (volatile_html(found) if found else "") + escape(after))
+
+
+def with_volatile_text(text: str, part: str) -> str:
+    before, found, after = _around(text, part)
+    return printable(before) + (volatile_text(found) if found else "") + printable(after)
+
+
+def _around(text: str, part: str) -> tuple[str, str, str]:
+    return text.rpartition(part) if part else ("", "", text)
+
+
 def alias_html(alias: str) -> Html:
     """An alias; the random prefix that a scratch Kms gives it is dimmed and volatile."""
     prefix = _SCRATCH_PREFIX.match(alias)

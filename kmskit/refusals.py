@@ -53,6 +53,7 @@ def of_another_version() -> InvalidCiphertextError:
 def too_large(size: int, what: str, limit: int) -> LimitExceededError:
     return LimitExceededError(
         f"plaintext: {size:,} bytes, and {what} takes {limit:,}",
+        limit=limit,
         hint="use envelope encryption: kmskit.envelope.encrypt(data, [key])",
     )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import os
 import pickle
+import re
 import subprocess
 import sys
 import traceback
@@ -143,3 +144,42 @@ def test_ipython_shows_an_error_without_paths_and_stack(tmp_path: Path) -> None:
     assert "hint: it may have been cut" in shown
     for unwanted in ("Traceback", "/", ".py", "line "):
         assert unwanted not in shown, shown
+
+
+def rows_of(error: kmskit.KmsError) -> list[str]:
+    return re.findall(r"<tr[^>]*><td[^>]*>([^<]*)</td>", error._repr_html_())
+
+
+def masked(error: kmskit.KmsError) -> str:
+    """The card as it is compared."""
+    return re.sub(r'(<span class="kms-volatile">)[^<]*(</span>)', "", error._repr_html_())
+
+
+@pytest.mark.parametrize("kind", ALL)
+def test_a_neutral_card_is_the_same_for_every_backend_and_loses_nothing(kind: type[kmskit.KmsError]) -> None:
+    plain = full(kind)
+    plain.neutral = True
+    plain.backend, plain.code, plain.request_id, plain.recommend = "software", None, None, None
+    cloud = full(kind)
+    cloud.neutral = True
+    cloud.backend, cloud.operation, plain.operation = "alibaba", "decrypt", "decrypt"
+    assert rows_of(cloud) == rows_of(plain) == ["reason", "where", "hint"]
+    assert masked(cloud) == masked(plain)
+    shown = cloud._repr_html_()
+    assert all(str(told) in shown for told in (cloud.backend, cloud.code, cloud.request_id, cloud.recommend) if told)
+    cloud.hint = "do that"
+    assert masked(cloud) != masked(plain)
+
+
+def test_only_a_neutral_card_takes_the_limit_for_volatile() -> None:
+    error = kmskit.LimitExceededError("plaintext: 16,144 bytes, and <it> takes 6,144", limit=6144)
+    assert "kms-volatile" not in error._repr_html_()
+    error.neutral = True
+    assert '16,144 bytes, and &lt;it&gt; takes <span class="kms-volatile">6,144</span></td>' in error._repr_html_()
+
+
+def test_a_neutral_card_is_safe() -> None:
+    for text in hostile.STRINGS:
+        error = kmskit.LimitExceededError(text, limit=1, code=text, request_id=text, recommend=text, backend="alibaba")
+        error.neutral = True
+        hostile.assert_safe(error)

@@ -128,10 +128,12 @@ class ScratchBackend:
         return name if is_stored else self._prefix + name
 
     def _call(self, work: Callable[..., _Result], *arguments: Any) -> _Result:
-        """Aliases come back marked. Errors name them as the notebook does, so that a hint can be followed there."""
+        """Aliases come back marked. Errors name them as the notebook does, so that a hint can be followed there, and
+        are shown alike on every backend."""
         try:
             result = work(*arguments)
         except KmsError as error:
+            error.neutral = True
             error.args = tuple(map(self._plain, error.args))
             error.hint = self._plain(error.hint)
             error.__notes__ = list(map(self._plain, getattr(error, "__notes__", ())))

@@ -31,7 +31,8 @@ class Refusal:
         return self.error.hint if isinstance(self.error, KmsError) else None
 
     def __repr__(self) -> str:
-        lines = [type(self.error).__name__, f"reason: {markup.printable(self.error)}"]
+        varying = self.error.varying if isinstance(self.error, KmsError) and self.error.neutral else ""
+        lines = [type(self.error).__name__, f"reason: {markup.with_volatile_text(str(self.error), varying)}"]
         if self._hint:
             lines.append(f"hint: {markup.printable(self._hint)}")
         return "\n".join(lines)

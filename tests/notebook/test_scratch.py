@@ -7,13 +7,14 @@ import pickle
 import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 import kmskit
 from kmskit import AlreadyExistsError, KeyNotFoundError, KeyState
-from kmskit.notebook import Clock, scratch
+from kmskit.notebook import Clock, refused, scratch
 
 
 @pytest.fixture
@@ -192,3 +193,15 @@ def test_a_key_of_a_shared_store_opens_in_another_process_without_the_prefix(sha
 def test_options_are_those_of_connect() -> None:
     with pytest.raises(TypeError, match="pin"):
         scratch(pin="1234")
+
+
+@pytest.mark.usefixtures("in_memory")
+def test_its_refusals_look_alike_on_every_backend() -> None:
+    key = scratch().create_key("orders")
+    here = kmskit.connect("software:?memory=1").create_key("orders")
+    for call in (lambda key: key.encrypt(bytes(70_000)), lambda key: key.decrypt(here.encrypt(b""))):
+        assert refused(partial(call, key)).error.neutral  # type: ignore[attr-defined]
+        assert not refused(partial(call, here.kms.create_key())).error.neutral  # type: ignore[attr-defined]
+    too_large = refused(lambda: key.encrypt(bytes(70_000)))
+    assert "70,000 bytes, and direct encryption takes ⟨65,536⟩" in repr(too_large)
+    assert '<span class="kms-volatile">65,536</span>' in too_large._repr_html_()

@@ -223,7 +223,7 @@ class AlibabaBackend(Backend):
             problem: KmsError = error
         else:
             if answer.get("KeyId") != expected:
-                raise refusals.unopened()
+                raise refusals.of_another_version()
             plaintext = wire.from_base64(str(answer.get("Plaintext") or "").strip())
             if plaintext is not None:
                 return plaintext
@@ -242,7 +242,7 @@ class AlibabaBackend(Backend):
         """
         if isinstance(problem, AccessDeniedError):
             named = _KEY_IN_ARN.search(str(problem))
-            return told(refusals.unopened(), problem) if named and named[1] != key_id else problem
+            return told(refusals.of_another_version(), problem) if named and named[1] != key_id else problem
         state: KeyState | None = None
         try:
             state = self._directory.state(key_id)
@@ -253,7 +253,7 @@ class AlibabaBackend(Backend):
         if state is not KeyState.ENABLED:
             return told(refusals.unusable(state), problem) if isinstance(problem, InvalidCiphertextError) else problem
         if isinstance(problem, KeyStateError):
-            return told(refusals.unopened(), problem)
+            return told(refusals.of_another_version(), problem)
         return problem
 
     def reencrypt(
@@ -370,6 +370,7 @@ class AlibabaBackend(Backend):
         if len(message) > MAX_MESSAGE:
             raise LimitExceededError(
                 f"message: {len(message):,} bytes, and a MAC by the service takes {MAX_MESSAGE:,}",
+                limit=MAX_MESSAGE,
                 hint="make the MAC over the SHA-256 digest of a large message",
             )
         return {
