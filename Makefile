@@ -23,19 +23,14 @@ lab: setup  ## open the course in JupyterLab; LAB_ARGS="..." goes on to it
 	@.venv/bin/jupyter trust notebooks/*.ipynb >/dev/null
 	$(PYTHON) -m jupyterlab $(if $(filter 0,$(shell id -u)),--allow-root) --ServerApp.root_dir=. $(LAB_ARGS) notebooks/00-start-here.ipynb
 
-# These run on every backend and show the same: `make test` runs them on a token too.
+# These run on every backend and show the same.
 NEUTRAL := $(wildcard notebooks/0[0-5]-*.ipynb)
 
 test: setup  ## run every test: unit, conformance, notebooks, browser
 	@start=$$(date +%s); failed=0; \
 	$(PYTEST) || failed=1; \
 	$(PYTEST) -p kmskit.testing.notebooks notebooks || failed=1; \
-	if [ "$$CI" = true ] || command -v softhsm2-util >/dev/null; then \
-		folder=$$(mktemp -d); \
-		uri=$$($(PYTHON) -c 'import sys, kmskit; print(kmskit.softhsm.token(sys.argv[1]).uri)' $$folder) && \
-		$(PYTEST) -p kmskit.testing.notebooks --notebook-uri "$$uri" $(NEUTRAL) || failed=1; \
-		rm -rf $$folder; \
-	fi; \
+	$(PYTHON) -m tests.on_every_backend $(NEUTRAL) || failed=1; \
 	echo "make test took $$(($$(date +%s) - start)) s"; exit $$failed
 
 # A token of the user's choice besides: KMSKIT_TEST_PKCS11_URI='pkcs11:token=NAME?module-path=FILE'.
