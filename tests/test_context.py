@@ -62,6 +62,53 @@ def test_the_order_of_the_pairs_does_not_matter(pairs: list[tuple[str, str]], ra
     assert canonical(dict(pairs)) == canonical(OrderedDict(shuffled))
 
 
+@given(st.lists(CONTEXTS, max_size=12))
+@example([{"a": "b"}, {"a": "c"}, {"a": "b"}, {"b": "a"}, {}, {"a": "b", "c": "d"}, {"c": "d", "a": "b"}])
+def test_what_was_asked_before_changes_no_bytes(contexts: list[dict[str, str]]) -> None:
+    for context in contexts:
+        assert parse(canonical(context)) == parse(canonical(dict(context))) == context
+
+
+def test_a_context_that_its_owner_changes_has_other_bytes() -> None:
+    context = {"tenant": "acme"}
+    before = canonical(context)
+    context["tenant"] = "bcme"
+    assert parse(canonical(context)) == {"tenant": "bcme"}
+    assert canonical({"tenant": "acme"}) == before
+
+
+class Caseless(str):
+    """Text that calls other text equal."""
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, str) and self.lower() == other.lower()
+
+    def __hash__(self) -> int:
+        return hash(self.lower())
+
+
+class CaselessDict(dict[str, str]):
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, dict) and {k: v.lower() for k, v in self.items()} == other
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ({"tenant": "acme"}, {"tenant": Caseless("ACME")}),
+        ({"tenant": "acme"}, {Caseless("Tenant"): "acme"}),
+        ({"tenant": "acme"}, CaselessDict(tenant="ACME")),
+        ({"a": "b", "tenant": "acme"}, {"a": "b", "tenant": Caseless("ACME")}),
+    ],
+)
+def test_texts_that_only_call_themselves_equal_are_different_contexts(one: Any, other: Any) -> None:
+    plain = {str.__str__(key): str.__str__(value) for key, value in other.items()}
+    for first, second in ((one, other), (other, one)):
+        assert parse(canonical(first)) != parse(canonical(second))
+        assert canonical(second) == canonical(plain if second is other else one)
+    assert canonical(other) == canonical(plain)
+
+
 def test_pairs_are_sorted_by_their_bytes() -> None:
     # By UTF-16 units, as some languages sort, the two would stand the other way round.
     assert list(parse(canonical({"\U0001f511": "", "\uff5e": ""}))) == ["\uff5e", "\U0001f511"]
