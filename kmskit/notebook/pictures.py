@@ -112,10 +112,10 @@ def who_can_forge() -> Picture:
     parts += [svg.text(left + 20, 54, "Signature", 16, style="bold")]
     parts += [*_holder(left + 20, "private key", "one holder")]
     for y in (74, 108, 142):
-        parts += [svg.arrow(left + 150, y + 14, left + 210), svg.box(left + 216, y, 102, 28, TINTS[BLUE], BLUE, 6)]
+        parts += [svg.arrow(left + 150, y + 14, left + 196), svg.box(left + 202, y, 118, 28, TINTS[BLUE], BLUE, 6)]
         parts += [
-            small_key(left + 234, y + 13, BLUE, 0.7),
-            svg.text(left + 310, y + 18, "public key", 11.5, anchor="end"),
+            small_key(left + 218, y + 13, BLUE, 0.7),
+            svg.text(left + 312, y + 18, "public key", 11.5, anchor="end"),
         ]
     parts += [*_verdicts(left + 20, (BLUE, "everyone"), (ORANGE, "the holder alone"))]
     parts += [svg.text(left + 20, 270, "So it is evidence, also before a third party.", 12.5)]
@@ -142,7 +142,7 @@ def _holder(x: float, secret: str, who: str) -> Iterator[str]:
 def _verdicts(x: float, check: tuple[str, str], made: tuple[str, str]) -> Iterator[str]:
     for y, question, (colour, answer) in ((214, "can check:", check), (240, "could have made it:", made)):
         yield svg.text(x, y, question, 13, GREY)
-        yield svg.text(x + 134, y, answer, 13, colour, style="bold")
+        yield svg.text(x + 142, y, answer, 13, colour, style="bold")
 
 
 # Drawings of what a lesson computed
