@@ -22,7 +22,8 @@ except ModuleNotFoundError as error:
         f"widgets need the package {error.name}", hint='pip install "kmskit[notebook]"'
     ) from error
 
+from kmskit.widgets.key_console import KeyConsole
 from kmskit.widgets.tile import Tile
 
-__all__ = ["Tile"]
+__all__ = ["KeyConsole", "Tile"]
 del anywidget, ipywidgets

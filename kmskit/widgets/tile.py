@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
+from pathlib import Path
 from typing import Any, TypeVar
 
 from ipywidgets import HTML, VBox
@@ -16,14 +17,7 @@ __all__ = ["Tile", "refusal_html"]
 
 _Result = TypeVar("_Result")
 
-_STYLE = """<style>
-.kms-tile { border: 1px solid var(--jp-border-color1, #c8c8c8); border-radius: 10px; padding: 12px 14px; }
-.kms-tile, .kms-tile .widget-html-content { color: var(--jp-ui-font-color1, #24292f); line-height: 1.5; }
-.kms-tile .widget-html-content > div { overflow-wrap: anywhere; }
-.kms-tile button:focus-visible, .kms-tile select:focus-visible, .kms-tile input:focus-visible,
-.kms-tile textarea:focus-visible, .kms-tile [tabindex]:focus-visible {
-  outline: 2px solid var(--jp-brand-color1, #1976d2); outline-offset: 1px; }
-</style>"""
+_STYLE = f"<style>{(Path(__file__).with_name('static') / 'tile.css').read_text(encoding='utf-8')}</style>"
 """Beyond what the parts bring. JupyterLab's variables follow its theme; elsewhere the fallbacks hold."""
 
 
@@ -36,12 +30,15 @@ class Tile(VBox):  # type: ignore[misc]  # ipywidgets carries no types.
     """
 
     def __init__(self) -> None:
-        self._status = HTML(layout={"min_height": "24px"})
+        self._status = HTML()
+        self._status.add_class("kms-status")
         self._pool: ThreadPoolExecutor | None = None
         self._pending: list[Future[None]] = []
         self._lock = threading.Lock()
+        self._closed = False
         super().__init__()
         self.add_class("kms-tile")
+        self.say("")
 
     def show(self, *parts: object) -> None:
         """Put the parts in, and below them the line that tells what happened."""
@@ -51,32 +48,52 @@ class Tile(VBox):  # type: ignore[misc]  # ipywidgets carries no types.
         """What a notebook stores, and shows where no kernel runs: `image/svg+xml` or `text/html` -> its text."""
         raise NotImplementedError
 
-    def work(self, call: Callable[[], _Result], then: Callable[[_Result], object], doing: str = "Working") -> None:
+    def work(
+        self,
+        call: Callable[[], _Result],
+        then: Callable[[_Result], object],
+        doing: str | None = "Working",
+        *,
+        refused: Callable[[Exception], object] | None = None,
+    ) -> None:
         """Make a call on the tile's thread; then hand its result on, or show why it was refused.
+
+        Once the widget is closed nothing more is called.
 
         Args:
             call: asks a key store.
             then: changes what the tile shows, on the same thread.
-            doing: what is shown until then.
+            doing: what is shown until then; None leaves what is shown.
+            refused: is given the error instead of `refuse`.
         """
-        self.say(f"{doing}…")
+        if doing is not None:
+            self.say(f"{doing}…")
 
         def run() -> None:
             try:
-                result = call()
-                self.say("")
-                then(result)
-            except (KmsError, TypeError, ValueError) as error:
-                self.refuse(error.with_traceback(None))
+                try:
+                    result = call()
+                except (KmsError, TypeError, ValueError) as error:
+                    (refused or self.refuse)(error.with_traceback(None))
+                else:
+                    if doing is not None:
+                        self.say("")
+                    then(result)
+                self.worked()
             except Exception as error:
                 # A fault of the widget itself, which `settle` raises: its text might hold anything, so it is not shown.
                 self.say(f"This should not have happened: {type(error).__name__}")
                 raise
 
         with self._lock:
+            if self._closed:
+                return
             self._pool = self._pool or ThreadPoolExecutor(1, "kmskit-widget")
-            self._pending = [one for one in self._pending if not one.done() or one.exception()]
+            self._pending = [one for one in self._pending if not one.done() or one.exception() is not None]
             self._pending.append(self._pool.submit(run))
+
+    def worked(self) -> None:
+        """Called on the tile's thread after each call, also after a refused one."""
 
     def settle(self, timeout: float = 30) -> None:
         """Wait until every call handed to `work` is done, so that a cell or a test can look at the outcome.
@@ -85,7 +102,14 @@ class Tile(VBox):  # type: ignore[misc]  # ipywidgets carries no types.
             TimeoutError: it takes longer than `timeout` seconds.
         """
         while self._pending:
-            self._pending.pop(0).result(timeout)
+            first = self._pending[0]
+            try:
+                first.result(timeout)
+            except CancelledError:
+                return  # The widget was closed meanwhile.
+            finally:
+                with self._lock:
+                    self._pending = [one for one in self._pending if one is not first or not first.done()]
 
     def say(self, text: str) -> None:
         """Tell what happened; a screen reader reads it out."""
@@ -104,9 +128,12 @@ class Tile(VBox):  # type: ignore[misc]  # ipywidgets carries no types.
         return str(self._status.value)
 
     def close(self) -> None:
-        """Take the widget away and let its thread end."""
-        if self._pool is not None:
-            self._pool.shutdown(wait=False, cancel_futures=True)
+        """Take the widget and its parts away and let its thread end; a call under way is not waited for."""
+        with self._lock:
+            self._closed = True
+            if self._pool is not None:
+                self._pool.shutdown(wait=False, cancel_futures=True)
+            self._pending.clear()
         super().close()
 
     def __repr__(self) -> str:
