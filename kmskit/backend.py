@@ -231,26 +231,34 @@ class Backend(ABC):
     def encrypt_many(
         self, key_id: str, items: Sequence[Buffer], context: Context, advance: Callable[[int], object], /
     ) -> list[Outcome]:
-        return [_attempt(advance, self.encrypt, key_id, item, context, None) for item in items]
+        return _attempt_all(self.encrypt, key_id, items, context, advance)
 
     def decrypt_many(
         self, key_id: str, items: Sequence[Buffer], context: Context, advance: Callable[[int], object], /
     ) -> list[Outcome]:
-        return [_attempt(advance, self.decrypt, key_id, item, context, None) for item in items]
+        return _attempt_all(self.decrypt, key_id, items, context, advance)
 
     @abstractmethod
     def close(self) -> None:
         """Let go of files, sessions and connections. Closing twice is fine."""
 
 
-def _attempt(advance: Callable[[int], object], work: Callable[..., bytes], *arguments: Any) -> Outcome:
-    """One item of a batch. What its bytes can cause is its outcome; anything else is a fault of the whole call."""
-    try:
-        outcome = Outcome(value=work(*arguments))
-    except (InvalidCiphertextError, LimitExceededError) as error:
-        outcome = Outcome(error=error)
-    advance(1)
-    return outcome
+def _attempt_all(
+    work: Callable[[str, Buffer, Context, Algorithm | None], bytes],
+    key_id: str,
+    items: Sequence[Buffer],
+    context: Context,
+    advance: Callable[[int], object],
+) -> list[Outcome]:
+    """What an item's bytes can cause is its outcome; anything else is a fault of the whole call."""
+    outcomes: list[Outcome] = []
+    for item in items:
+        try:
+            outcomes.append(Outcome(work(key_id, item, context, None)))
+        except (InvalidCiphertextError, LimitExceededError) as error:
+            outcomes.append(Outcome(error=error))
+        advance(1)
+    return outcomes
 
 
 class _HasBackendName(Protocol):

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import overload
+from typing import NamedTuple, overload
 
 from kmskit import markup
 from kmskit.errors import BatchError, KmsError
@@ -14,8 +13,7 @@ __all__ = ["Batch", "Outcome"]
 _SHOWN = 10
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(NamedTuple):
     """What became of one item: a value, or the error that it caused."""
 
     value: bytes | None = None

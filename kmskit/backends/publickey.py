@@ -29,6 +29,7 @@ class PublicKey:
     def __init__(self, spec: Spec, public_key: Any) -> None:
         self._spec = spec
         self.public_key: Any = public_key
+        self._modulus: int = public_key.public_numbers().n if spec.family == "RSA" else 0
 
     def has_size(self, value: Buffer) -> bool:
         """Whether an RSA ciphertext or signature is as long as the modulus, and a smaller number than it.
@@ -38,8 +39,7 @@ class PublicKey:
         """
         if self._spec.family != "RSA":
             return True
-        modulus: int = self.public_key.public_numbers().n
-        return len(value) == self._spec.bits // 8 and int.from_bytes(value) < modulus
+        return len(value) == self._spec.bits // 8 and int.from_bytes(value) < self._modulus
 
     def encrypt(self, plaintext: Buffer, context: Context, algorithm: Algorithm | None) -> bytes:
         """The context is None or empty: RSA-OAEP has no place for one, and `Key` has refused others."""

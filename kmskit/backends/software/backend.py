@@ -55,6 +55,7 @@ class SoftwareBackend(Backend):
 
     def __init__(self, uri: Uri, store: Store, fresh_seconds: float) -> None:
         self.uri = str(uri)
+        self.calls = 0
         self._in_memory = "memory" in uri.query
         self._store = store
         self._fresh_seconds = fresh_seconds
@@ -228,7 +229,9 @@ class SoftwareBackend(Backend):
 
     def decrypt(self, key_id: str, ciphertext: Buffer, context: Context, algorithm: Algorithm | None, /) -> bytes:
         self.calls += 1
-        key = self._fresh(key_id)
+        if monotonic() >= self._fresh_until:
+            self._renew()
+        key: Any = self._loaded.get(key_id) or self._load(key_id)
         try:
             plaintext: bytes = key.decrypt(ciphertext, context, algorithm)
             return plaintext

@@ -73,14 +73,15 @@ class SymmetricKey:
             self._warn()
         # A fresh random IV for every message, because nothing that could be counted is shared by all processes.
         iv = urandom(IV_SIZE)
-        return self._header + iv + self._encrypt(iv, plaintext, canonical(context))
+        aad = None if context is None else canonical(context)
+        return self._header + iv + self._encrypt(iv, plaintext, aad)
 
     def _warn(self) -> None:
         self._warn_after = float("inf")
         warnings.warn("this key version has encrypted 2**31 messages in this process: rotate the key", KmsWarning, 5)
 
     def decrypt(self, ciphertext: Buffer, context: Context, algorithm: Algorithm | None) -> bytes:
-        aad = canonical(context)
+        aad = None if context is None else canonical(context)
         data = ciphertext if type(ciphertext) is bytes else bytes(ciphertext)
         aead = self._versions.get(data[:5])
         if aead is not None:

@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 
 import kmskit
-from kmskit import Key, KeySpec, Kms, KmsError, Signature
+from kmskit import KeySpec, Kms, KmsError, Signature
 from kmskit.algorithms import SPECS
+from kmskit.key import UnopenedKey
 from kmskit.testing import hostile, leaks
 from kmskit.testing.conformance.base import Conformance, KeyPool, algorithms, create, new_alias
 
@@ -116,7 +117,7 @@ class SecrecyConformance(Conformance):
             key.update(tags={text: text, "plain": text})
         for shown in (key, kms.key(key.id)):
             hostile.assert_safe(shown)
-        hostile.assert_safe(Key(kms, text))
+        hostile.assert_safe(UnopenedKey(kms, text))
         key.remove_alias(alias)  # Now the hostile alias, where there is one, is the title.
         hostile.assert_safe(key)
         key.disable()
@@ -146,7 +147,7 @@ class SecrecyConformance(Conformance):
             lambda: key.add_alias(text * 250),
             lambda: key.encrypt(any_type),
             lambda: kms.supports(text, "encrypt"),
-            lambda: Key(kms, name + name).encrypt(b"x"),
+            lambda: UnopenedKey(kms, name + name).encrypt(b"x"),
         ]
         if kms.supports("EC_P256", "sign"):
             signer = keys.signing(KeySpec.EC_P256)
