@@ -9,7 +9,7 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 # Tests and stored outputs depend on nobody's Jupyter settings, IPython start-up files or cloud credentials.
 test test-modules notebooks soak bench: export HOME := $(CURDIR)/.cache/home
 
-.PHONY: help setup lab test test-modules test-cloud check notebooks soak fuzz bench clean
+.PHONY: help setup lab test test-modules test-cloud check notebooks handout soak fuzz bench clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*  ## \(.*\)/make \1\t\2/p' Makefile | expand -t 20
@@ -46,6 +46,9 @@ check: setup  ## lint, format, types and spelling
 
 notebooks: setup  ## run the notebooks again and store their outputs
 	$(PYTHON) -m kmskit.testing.notebooks notebooks/*.ipynb
+
+handout: setup  ## the course for students, without solutions: OUT=folder
+	@$(PYTHON) -m kmskit.testing.notebooks.handout "$(or $(OUT),$(error say where: make handout OUT=folder))" notebooks data SECURITY.md docs/decisions
 
 soak: setup  ## the long fault and load runs
 	KMSKIT_SOAK=1 $(PYTEST) -m soak --timeout=0

@@ -18,9 +18,9 @@ from nbformat import NotebookNode
 from kmskit.notebook import Verdict
 from kmskit.testing.notebooks.kernel import client
 
-__all__ = ["Exercise", "ExerciseError", "find", "try_all"]
+__all__ = ["SOLUTION", "Exercise", "ExerciseError", "find", "try_all"]
 
-_SOLUTION = re.compile(r"<details>.*?^```python\n(.*?)^```.*?</details>", re.DOTALL | re.MULTILINE)
+SOLUTION = re.compile(r"<details>.*?^```python\n(.*?)^```.*?</details>", re.DOTALL | re.MULTILINE)
 _RIGHT = repr(Verdict())
 _UNTRIED = repr(Verdict(tried=False))
 _WRONG = repr(Verdict(reason="?")).removesuffix("?")
@@ -71,7 +71,7 @@ def _read(notebook: NotebookNode, index: int) -> Exercise:
     for _, candidate in following[check - index :]:
         if candidate.cell_type != "markdown":
             break
-        solution = solution or _SOLUTION.search(candidate.source)
+        solution = solution or SOLUTION.search(candidate.source)
     if solution is None:
         raise ExerciseError(f"{_name(cell)}: no python fence inside <details> follows its check")
     try:
