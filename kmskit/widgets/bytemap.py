@@ -71,6 +71,19 @@ class ByteMap(anywidget.AnyWidget):
         return bytes(self._data)
 
     @property
+    def fields(self) -> tuple[ByteField, ...]:
+        """What stands where. Can be set, when changed bytes say something else."""
+        return self._fields
+
+    @fields.setter
+    def fields(self, fields: Sequence[ByteField]) -> None:
+        shown_rows(len(self._data), fields)
+        if tuple(fields) != self._fields:
+            self._fields = tuple(fields)
+            with self.hold_sync():
+                self._draw()
+
+    @property
     def flipped(self) -> tuple[int, ...]:
         """Offsets of the bytes that are not as they were."""
         return tuple(at for at in self._touched if self._data[at] != self._original[at])
