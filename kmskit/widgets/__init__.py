@@ -23,7 +23,8 @@ except ModuleNotFoundError as error:
     ) from error
 
 from kmskit.widgets.key_console import KeyConsole
+from kmskit.widgets.playground import Playground
 from kmskit.widgets.tile import Tile
 
-__all__ = ["KeyConsole", "Tile"]
+__all__ = ["KeyConsole", "Playground", "Tile"]
 del anywidget, ipywidgets

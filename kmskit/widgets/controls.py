@@ -25,6 +25,7 @@ __all__ = [
     "row",
     "say",
     "section",
+    "section_head",
     "show",
     "stack",
     "text",
@@ -112,8 +113,11 @@ def heading(title: str, beside: object = "") -> markup.Html:
 
 def section(title: str, *parts: object) -> VBox:
     """Parts below a small heading."""
-    head = markup.Html(f'<div class="kms-section" role="heading" aria-level="4">{markup.escape(title)}</div>')
-    return stack(say(head), *parts)
+    return stack(say(section_head(title)), *parts)
+
+
+def section_head(title: str) -> markup.Html:
+    return markup.Html(f'<div class="kms-section" role="heading" aria-level="4">{markup.escape(title)}</div>')
 
 
 def row(*parts: object) -> HBox:

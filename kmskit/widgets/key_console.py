@@ -13,6 +13,7 @@ from kmskit.widgets.create_form import CreateForm
 from kmskit.widgets.key_detail import KeyDetail
 from kmskit.widgets.key_list import PURPOSES, KeyList
 from kmskit.widgets.listing import Listing
+from kmskit.widgets.open_row import OpenRow
 from kmskit.widgets.tile import Tile, refusal_html
 from kmskit.widgets.whereabouts import gateways, place
 
@@ -53,9 +54,7 @@ class KeyConsole(Tile):
         self.list = KeyList()
         self.shown = controls.say(kind="note")
         self.more = controls.button(f"Show {page} more", self._show_more)
-        self.name = controls.text("Key id or alias", "of a key that this user may use")
-        self.taken_for = controls.choice("Spec", [str(spec) for spec in KeySpec])
-        self.open = controls.button("Open", self._open, "primary", "Show this key")
+        self.by_name = OpenRow(self._open)
         self.form = CreateForm(kms, self._create, self._close_form)
         self.detail = KeyDetail(self._act, self._move)
         self._build()
@@ -69,17 +68,16 @@ class KeyConsole(Tile):
         where = f"{self.kms.backend} · {markup.printable(place(self.kms))}"
         head = controls.box("bar", controls.say(controls.heading("Keys", where)), self.calls, self.refresh, self.new)
         self._filters = controls.row(self.search, self.spec, self.usage, self.state)
-        self._opening = controls.row(self.name, self.taken_for, self.open)
         left = controls.stack(self.list, controls.box("bar", self.shown, self.more))
         self._hint = controls.say("Choose a key to see what can be done to it.", "note")
-        right = controls.stack(self._hint, self.form, self.detail)
+        right = controls.stack(self.status, self._hint, self.form, self.detail)
         left.add_class("kms-left")
         right.add_class("kms-right")
-        for part in (self._opening, self.form, self.more):
+        for part in (self.by_name, self.form, self.more):
             controls.show(part, False)
         facts = gateways(self.kms)
         parts = [controls.say(_facts_html(facts))] if facts else []
-        self.show(head, *parts, self._filters, self._opening, controls.box("columns", left, right))
+        self.show(head, *parts, self._filters, self.by_name, controls.box("columns", left, right))
 
     @property
     def selected(self) -> Key | None:
@@ -159,12 +157,11 @@ class KeyConsole(Tile):
         self.shown.value = ""
         self.refuse(error)
         controls.show(self._filters, False)
-        controls.show(self._opening)
+        controls.show(self.by_name)
         self._loaded.set()
 
     def _open(self) -> None:
-        name, spec = self.name.value.strip(), self.taken_for.value
-        self.work(lambda: self.kms.key(name, spec=spec), self._take_in, "Opening the key")
+        self.work(self.by_name.opening(self.kms), self._take_in, "Opening the key")
 
     def _take_in(self, key: Key) -> None:
         """Show a key that was made or opened, and choose it."""

@@ -27,11 +27,14 @@ class Tile(VBox):  # type: ignore[misc]  # ipywidgets carries no types.
     A subclass passes its parts to `show`, returns a still picture of itself from `still`, and hands every call of a
     key store to `work`. Calls of one tile are made one after the other by one thread, so that a slow token or service
     stops neither the kernel nor the other widgets.
+
+    Attributes:
+        status: the part that tells what happened.
     """
 
     def __init__(self) -> None:
-        self._status = HTML()
-        self._status.add_class("kms-status")
+        self.status = HTML()
+        self.status.add_class("kms-status")
         self._pool: ThreadPoolExecutor | None = None
         self._pending: list[Future[None]] = []
         self._lock = threading.Lock()
@@ -41,8 +44,10 @@ class Tile(VBox):  # type: ignore[misc]  # ipywidgets carries no types.
         self.say("")
 
     def show(self, *parts: object) -> None:
-        """Put the parts in, and below them the line that tells what happened."""
-        self.children = (HTML(_STYLE, layout={"display": "none"}), *parts, self._status)
+        """Put the parts in, and below them `status`, unless it has a place in one of them."""
+        self.children = (HTML(_STYLE, layout={"display": "none"}), *parts)
+        if not _holds(self, self.status):
+            self.children += (self.status,)
 
     def still(self) -> dict[str, str]:
         """What a notebook stores, and shows where no kernel runs: `image/svg+xml` or `text/html` -> its text."""
@@ -120,12 +125,12 @@ class Tile(VBox):  # type: ignore[misc]  # ipywidgets carries no types.
         self._tell(refusal_html(error))
 
     def _tell(self, html: markup.Html) -> None:
-        self._status.value = f'<div role="status" aria-live="polite">{html}</div>'
+        self.status.value = f'<div role="status" aria-live="polite">{html}</div>'
 
     @property
     def told(self) -> str:
         """The markup of the line that tells what happened."""
-        return str(self._status.value)
+        return str(self.status.value)
 
     def close(self) -> None:
         """Take the widget and its parts away and let its thread end; a call under way is not waited for."""
@@ -142,6 +147,10 @@ class Tile(VBox):  # type: ignore[misc]  # ipywidgets carries no types.
     def _repr_mimebundle_(self, **options: Any) -> dict[str, Any]:
         bundle: dict[str, Any] = super()._repr_mimebundle_(**options) or {}
         return {**bundle, "text/plain": repr(self), **self.still()}
+
+
+def _holds(box: Any, part: object) -> bool:
+    return any(child is part or _holds(child, part) for child in getattr(box, "children", ()))
 
 
 def refusal_html(error: Exception) -> markup.Html:
