@@ -48,7 +48,8 @@ notebooks: setup  ## run the notebooks again and store their outputs
 	$(PYTHON) -m kmskit.testing.notebooks notebooks/*.ipynb
 
 handout: setup  ## the course for students, without solutions: OUT=folder
-	@$(PYTHON) -m kmskit.testing.notebooks.handout "$(or $(OUT),$(error say where: make handout OUT=folder))" notebooks data SECURITY.md docs/decisions
+	@$(PYTHON) -m kmskit.testing.notebooks.handout "$(or $(OUT),$(error say where: make handout OUT=folder))" \
+		notebooks data SECURITY.md $(filter-out docs/teaching.md,$(wildcard docs/*))
 
 soak: setup  ## the long fault and load runs
 	KMSKIT_SOAK=1 $(PYTEST) -m soak --timeout=0

@@ -16,6 +16,7 @@ from tempfile import TemporaryDirectory
 from kmskit import ConfigurationError, emulator, softhsm
 
 _ROOT = Path(__file__).parents[1]
+_AIM = ("--notebook-aim=15", "--notebook-aim-all=90")
 
 
 @contextmanager
@@ -39,7 +40,7 @@ def run(name: str, arguments: list[str]) -> bool:
     try:
         with BACKENDS[name]() as (uri, environment):
             print(f"== the notebooks on {name}", flush=True)
-            command = [sys.executable, "-m", "pytest", "-p", "kmskit.testing.notebooks", "--notebook-uri", uri]
+            command = [sys.executable, "-m", "pytest", "-p", "kmskit.testing.notebooks", "--notebook-uri", uri, *_AIM]
             done = subprocess.run([*command, *arguments], cwd=_ROOT, env={**os.environ, **environment}, check=False)
             return done.returncode == 0
     except ConfigurationError as error:

@@ -7,11 +7,12 @@ path of someone's machine, no memory address, no traceback and no secret.
 
 from __future__ import annotations
 
+import operator
 import re
 import sys
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from pathlib import Path
 
 from nbformat import NotebookNode
@@ -61,6 +62,10 @@ class Measure:
     @property
     def silent(self) -> int:
         return self.cells - self.printing
+
+    def __add__(self, other: Measure) -> Measure:
+        """Of two notebooks together."""
+        return Measure(*map(operator.add, astuple(self), astuple(other)))
 
 
 def code_cells(notebook: NotebookNode) -> list[NotebookNode]:

@@ -1,8 +1,7 @@
-"""The plugin's hooks: options, the collected guard and exercises, and the summary."""
+"""The plugin's hooks: options, and the collected guard and exercises."""
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import asdict, fields
@@ -14,11 +13,11 @@ import nbval.plugin
 import pytest
 from nbclient.exceptions import CellExecutionError, CellTimeoutError
 
-from kmskit import markup
 from kmskit.testing.notebooks.exercises import ExerciseError, try_all
-from kmskit.testing.notebooks.guard import Limits, Measure, faults, measure
+from kmskit.testing.notebooks.guard import Limits, faults, measure
 from kmskit.testing.notebooks.kernel import same_for_everyone
 from kmskit.testing.notebooks.outputs import SANITIZE_FILE, count_rules, read_rules
+from kmskit.testing.notebooks.summary import MEASURE, Aims, Summary
 
 __all__ = ["pytest_addoption", "pytest_collect_file", "pytest_configure", "rules_file"]
 
@@ -30,23 +29,25 @@ _OPTIONS = {
     "compared": ("--notebook-min-compared", "per cent of the printing cells whose output must be compared"),
     "silent": ("--notebook-max-silent", "per cent of the code cells that may print nothing"),
 }
-_MEASURE = "kmskit-notebook"
-_HEADERS = ("notebook", "cells", "printing", "compared", "silent", "ignored", "seconds")
+_AIMS = {
+    "each": ("--notebook-aim", "seconds that a notebook should take; the summary tells which take longer"),
+    "all": ("--notebook-aim-all", "seconds that all of them should take"),
+}
 
 
 def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginManager) -> None:
     if not pluginmanager.has_plugin("nbval"):  # Plugins named by -p come before those that are installed.
         pluginmanager.register(nbval.plugin, "nbval")
     group = parser.getgroup("notebooks", "notebooks as documents and tests")
-    for field in fields(Limits):
-        option, text = _OPTIONS[field.name]
+    for field in (*fields(Limits), *fields(Aims)):
+        option, text = {**_OPTIONS, **_AIMS}[field.name]
         group.addoption(option, type=int, default=field.default, metavar="N", help=f"{text} ({field.default})")
     group.addoption("--notebook-uri", metavar="URI", help="KMSKIT_URI of the kernels: the same outputs elsewhere")
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """Turn nbval on, strict, with our rules and those of a file that the user names."""
-    config.pluginmanager.register(Summary(), "notebooks-summary")
+    config.pluginmanager.register(Summary(_limits(config), _aims(config)), "notebooks-summary")
     option = config.option
     if option.nbval_lax:
         raise pytest.UsageError("--nbval-lax compares nothing that is not marked; leave it out")
@@ -58,6 +59,14 @@ def pytest_configure(config: pytest.Config) -> None:
     if option.nbval_cell_timeout == _NBVAL_TIMEOUT:
         option.nbval_cell_timeout = _CELL_TIMEOUT
     option.nbval_sanitize_with = str(rules_file(option.nbval_sanitize_with, folder))
+
+
+def _limits(config: pytest.Config) -> Limits:
+    return Limits(**{name: config.getoption(option) for name, (option, _) in _OPTIONS.items()})
+
+
+def _aims(config: pytest.Config) -> Aims:
+    return Aims(**{name: config.getoption(option) for name, (option, _) in _AIMS.items()})
 
 
 def rules_file(of_the_user: str | None, folder: Path) -> Path:
@@ -114,9 +123,8 @@ class GuardItem(_NotebookItem):
     def find_faults(self) -> list[str]:
         # A property of the report, so that it also comes back from a worker of pytest-xdist.
         rules = read_rules(Path(self.config.option.nbval_sanitize_with))
-        self.user_properties.append((_MEASURE, asdict(measure(self.notebook, rules))))
-        limits = Limits(**{name: self.config.getoption(option) for name, (option, _) in _OPTIONS.items()})
-        return faults(self.notebook, limits, rules, (self.config.rootpath, self.path.parent))
+        self.user_properties.append((MEASURE, asdict(measure(self.notebook, rules))))
+        return faults(self.notebook, _limits(self.config), rules, (self.config.rootpath, self.path.parent))
 
 
 class ExercisesItem(_NotebookItem):
@@ -127,31 +135,3 @@ class ExercisesItem(_NotebookItem):
             return try_all(self.path, self.notebook, self.config.option.nbval_cell_timeout)
         except (ExerciseError, CellExecutionError, CellTimeoutError) as error:
             return [str(error)]
-
-
-class Summary:
-    """How much of each notebook was compared, and how long it took with its exercises."""
-
-    def __init__(self) -> None:
-        self._seconds: defaultdict[str, float] = defaultdict(float)
-        self._measures: dict[str, Measure] = {}
-
-    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        path = report.nodeid.partition("::")[0]
-        if path.endswith(".ipynb"):
-            self._seconds[path] += report.duration
-            for name, value in report.user_properties:
-                if name == _MEASURE and isinstance(value, dict):
-                    self._measures[path] = Measure(**value)
-
-    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
-        if not self._measures:
-            return
-        rows = [
-            (path, of.cells, of.printing, of.compared, of.silent, of.ignored, f"{self._seconds[path]:.1f}")
-            for path, of in sorted(self._measures.items())
-        ]
-        totals = (sum(column) for column in list(zip(*rows, strict=True))[1:-1])
-        rows_and_sum = [*rows, ("all", *totals, f"{sum(self._seconds.values()):.1f}")]
-        terminalreporter.section("notebooks")
-        terminalreporter.write_line(markup.columns(_HEADERS, rows_and_sum))

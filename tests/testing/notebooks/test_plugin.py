@@ -105,13 +105,26 @@ def test_a_cell_that_fails_before_an_exercise_fails_it(course: subprocess.Comple
 
 
 def test_the_summary_tells_how_much_was_compared(course: subprocess.CompletedProcess[str]) -> None:
-    rows = re.findall(r"^(\S+) +(\d+) +(\d+) +(\d+) +(\d+) +(\d+) +\d+\.\d$", course.stdout, re.MULTILINE)
-    assert rows == [
-        ("course/broken.ipynb", "4", "3", "3", "1", "0"),
-        ("course/sound.ipynb", "12", "11", "10", "1", "0"),
-        ("course/stripped.ipynb", "1", "0", "0", "1", "0"),
-        ("course/unsound.ipynb", "4", "3", "3", "1", "0"),
-        ("all", "21", "17", "16", "4", "0"),
+    rows = [re.split(r"  +", line) for line in course.stdout.splitlines() if re.match(r"course/\S+  |all  ", line)]
+    assert [row[:5] for row in rows] == [
+        ["course/broken.ipynb", "4", "3 of 3, 100 %", "1, 25 %", "0"],
+        ["course/sound.ipynb", "12", "10 of 11, 90 %", "1, 9 %", "0"],
+        ["course/stripped.ipynb", "1", "0 of 0", "1, 100 %", "0"],
+        ["course/unsound.ipynb", "4", "3 of 3, 100 %", "1, 25 %", "0"],
+        ["all", "21", "16 of 17, 94 %", "4, 20 %", "0"],
+    ]
+    assert all(re.fullmatch(r"\d+\.\d", figure) for row in rows for figure in row[5:])
+    assert re.search(r"^limit, aim +at least 90 % +at most 35 % +0 +60, all 360$", course.stdout, re.MULTILINE)
+    assert "slower" not in course.stdout
+
+
+def test_what_takes_longer_than_is_aimed_at_is_told_and_fails_nothing(tmp_path: Path) -> None:
+    write(tmp_path / "slow.ipynb", notebook(prints()))
+    done = run(*PLUGIN, "--notebook-aim=0", "--notebook-aim-all=0", "slow.ipynb", folder=tmp_path)
+    assert done.returncode == 0, done.stdout
+    assert re.findall(r"^slower than is aimed at: ([\w.]+), \d+ s, not 0$", done.stdout, re.MULTILINE) == [
+        "slow.ipynb",
+        "all",
     ]
 
 
