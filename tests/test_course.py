@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import csv
 import re
+from copy import deepcopy
 from pathlib import Path
 
 import nbformat
 import pytest
 from nbformat import NotebookNode
+
+from kmskit.testing.notebooks.kernel import client, same_for_everyone
+from kmskit.testing.notebooks.outputs import SANITIZE_FILE, comparable, read_rules, without_dead_views
 
 ROOT = Path(__file__).parents[1]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("[0-9][0-9]-*.ipynb"))
@@ -123,3 +127,25 @@ def test_no_stored_output_shows_a_plaintext(path: Path) -> None:
     for cell in code(read(path)):
         shown = str(cell.outputs).replace(" ", "")
         assert not [card for card in cards if card in shown], cell.id
+
+
+@pytest.mark.parametrize(
+    "path",
+    [pytest.param(path, marks=() if path == NOTEBOOKS[0] else pytest.mark.soak) for path in NOTEBOOKS],
+    ids=lambda path: path.stem,
+)
+def test_it_shows_the_same_when_all_cells_are_run_again_in_one_kernel(path: Path) -> None:
+    notebook = nbformat.read(path, as_version=4)
+    rules = read_rules(SANITIZE_FILE)
+    stored = [without_dead_views(cell.outputs) for cell in code(notebook.cells)]
+    with same_for_everyone(), client(deepcopy(notebook), path.parent, 60) as running:
+        for _ in range(2):
+            ran = [running.execute_cell(cell, at) for at, cell in enumerate(list(running.nb.cells))]
+    for before, after in zip(stored, code(ran), strict=True):
+        assert text_of(without_dead_views(after.outputs), rules) == text_of(before, rules), after.id
+
+
+def text_of(outputs: list[NotebookNode], rules: dict[str, str]) -> list[dict[str, object]]:
+    """What of them nbval would compare."""
+    kinds = ("image/png", "image/jpeg")
+    return [{kind: text for kind, text in each.items() if kind not in kinds} for each in comparable(outputs, rules)]
