@@ -282,10 +282,19 @@ class Timeline:
         return markup.columns(headers, marks)
 
     def _repr_svg_(self) -> str:
+        return self.picture().svg
+
+    def picture(self, last: int | None = None) -> Picture:
+        """The steps side by side.
+
+        Args:
+            last: how many of the last steps; all if left out.
+        """
         left, wide, high, top = 136, 104, 54, 96
-        width, height = left + wide * len(self._steps) + 16, top + high * len(self._rows) + 8
+        first = 0 if last is None else max(0, len(self._steps) - last)
+        width, height = left + wide * (len(self._steps) - first) + 16, top + high * len(self._rows) + 8
         parts = []
-        for at, (name, when) in enumerate(self._steps):
+        for at, (name, when) in enumerate(self._steps[first:]):
             x = left + wide * (at + 0.5)
             parts += [
                 svg.text(x, 42, name, 13, anchor="middle", style="bold"),
@@ -294,10 +303,10 @@ class Timeline:
         for number, row in enumerate(self._rows):
             y = top + high * number + 6
             parts += [svg.text(28, y + 5, row, 13.5, style="bold")]
-            for at in range(len(self._steps)):
+            for at in range(first, len(self._steps)):
                 if (row, at) in self._marks:
-                    parts += _mark(left + wide * (at + 0.5), y, wide, self._marks[row, at])
-        return Picture(width, height, repr(self), *parts).svg
+                    parts += _mark(left + wide * (at - first + 0.5), y, wide, self._marks[row, at])
+        return Picture(width, height, repr(self), *parts)
 
 
 def _mark(x: float, y: float, wide: float, mark: str) -> Iterator[str]:
