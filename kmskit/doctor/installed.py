@@ -19,7 +19,7 @@ __all__ = ["EXTRAS", "LEAST_CRYPTOGRAPHY", "cryptography", "extras", "jupyter", 
 EXTRAS = {
     "alibaba": ("alibabacloud-kms20160120", "alibabacloud-credentials"),
     "pkcs11": ("python-pkcs11",),
-    "emulator": ("starlette", "uvicorn", "httptools"),
+    "emulator": ("uvicorn", "httptools"),
     "notebook": ("jupyterlab", "ipywidgets", "ipykernel", "pandas", "matplotlib", "tqdm"),
     "cli": ("click", "rich", "tqdm"),
     "bench": ("pandas", "matplotlib", "tqdm"),

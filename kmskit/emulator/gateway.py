@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable, MutableMapping
 from concurrent.futures import Executor
-
-from starlette.requests import ClientDisconnect, Request
-from starlette.responses import Response
-from starlette.types import Receive, Scope, Send
+from typing import Any, TypeAlias
 
 from kmskit.emulator.errors import ServiceError
 from kmskit.emulator.service import Reply, Service
-from kmskit.emulator.wire.request import MAX_BODY, parse_request
-from kmskit.emulator.wire.request import Request as Parsed
+from kmskit.emulator.wire.request import MAX_BODY, Request, parse_request
 
 __all__ = ["Gateway"]
+
+_Message: TypeAlias = MutableMapping[str, Any]
+_Receive: TypeAlias = Callable[[], Awaitable[_Message]]
+_Send: TypeAlias = Callable[[_Message], Awaitable[None]]
 
 
 class Gateway:
@@ -28,14 +29,13 @@ class Gateway:
         self._workers = workers
         self.instance = instance
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: _Message, receive: _Receive, send: _Send) -> None:
         if scope["type"] != "http":
             raise RuntimeError("a gateway speaks HTTP")
         client = scope.get("client")
         source = client[0] if client else ""
-        try:
-            request = await _read(scope, receive, source)
-        except ClientDisconnect:
+        request = await _read(scope, receive, source)
+        if request is None:
             return None
         exchange = self._service.begin(request, self.instance, source)
         fault = exchange.fault
@@ -50,30 +50,39 @@ class Gateway:
             reply = exchange.finish()
         if fault is not None and fault.drop == "answer":
             return await _hang_up(scope, receive)
-        await _respond(reply)(scope, receive, send)
-        return None
+        return await _respond(reply, send)
 
 
-async def _read(scope: Scope, receive: Receive, source: str) -> Parsed | ServiceError:
-    body = b""
-    async for chunk in Request(scope, receive).stream():
-        if len(body) + len(chunk) > MAX_BODY:
+async def _read(scope: _Message, receive: _Receive, source: str) -> Request | ServiceError | None:
+    """The request, or why there is none; None if the client has gone."""
+    body, more = b"", True
+    while more:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            return None
+        body += message["body"]
+        more = message["more_body"]
+        if len(body) > MAX_BODY:
             return ServiceError(413, "InvalidParameter", "The request is larger than the gateway takes.")
-        body += chunk
     try:
         return parse_request(scope["method"], scope["path"], scope["query_string"], scope["headers"], body, source)
     except ServiceError as error:
         return error
 
 
-def _respond(reply: Reply) -> Response:
-    headers = {"x-acs-request-id": reply.request_id}
+async def _respond(reply: Reply, send: _Send) -> None:
+    headers = [
+        (b"content-type", reply.media_type.encode()),
+        (b"content-length", b"%d" % len(reply.body)),
+        (b"x-acs-request-id", reply.request_id.encode()),
+    ]
     if reply.retry_after is not None:
-        headers["x-acs-retry-after"] = str(reply.retry_after)
-    return Response(reply.body, reply.status, headers, reply.media_type)
+        headers.append((b"x-acs-retry-after", b"%d" % reply.retry_after))
+    await send({"type": "http.response.start", "status": reply.status, "headers": headers})
+    await send({"type": "http.response.body", "body": reply.body})
 
 
-async def _hang_up(scope: Scope, receive: Receive) -> None:
+async def _hang_up(scope: _Message, receive: _Receive) -> None:
     """Close the connection without a word, as a server does that falls over."""
     scope["kmskit.hang_up"]()
     while (await receive())["type"] != "http.disconnect":

