@@ -66,22 +66,24 @@ def _of_ciphertext(made: bytes) -> Dissection:
     if told.format == "local":
         size = len(bytes.fromhex(told.key_version or ""))
         start = ByteField(0, 1, "format", "says how to read the rest", colour=GREY)
-        fields = (start, *_of_gcm(made, 1, 1 + size, told.key_version))
+        fields = (start, *_of_gcm(made, 1, 1 + size, told.key_version, "as long as the plaintext"))
         return Dissection(made, fields, "The local backends' ciphertext.")
     if told.format == "alibaba":
         blob = b64decode(made)
-        fields = tuple(_of_gcm(blob, 0, len(told.key_version or ""), told.key_version))
+        # The service takes a plaintext in base64, and encrypts that.
+        length = "as long as the plaintext's base64"
+        fields = tuple(_of_gcm(blob, 0, len(told.key_version or ""), told.key_version, length))
         return Dissection(blob, fields, "A CiphertextBlob of Alibaba Cloud KMS, out of its base64.", b64encode)
     return Dissection(made, (ByteField(0, len(made), "ciphertext", told.note, colour=PURPLE),), told.note)
 
 
-def _of_gcm(data: bytes, start: int, end: int, version: str | None) -> Iterator[ByteField]:
+def _of_gcm(data: bytes, start: int, end: int, version: str | None, length: str) -> Iterator[ByteField]:
     """Version, iv, ciphertext and tag, which is the order of both."""
     iv, tag = end + IV_SIZE, len(data) - _TAG_SIZE
     yield ByteField(start, end, "key version", "which version of the key opens it", version or "", colour=BLUE)
     yield ByteField(end, iv, "iv", "used once under this key", colour=GREEN)
     if iv < tag:
-        yield ByteField(iv, tag, "ciphertext", "as long as the plaintext", colour=PURPLE)
+        yield ByteField(iv, tag, "ciphertext", length, colour=PURPLE)
     yield ByteField(tag, len(data), "tag", "authenticates the ciphertext and the context", colour=ORANGE)
 
 

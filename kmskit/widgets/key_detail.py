@@ -68,6 +68,7 @@ class KeyDetail(VBox):  # type: ignore[misc]  # ipywidgets carries no types.
             lambda: act("Cancelling", Key.cancel_deletion, "It stays, as it was before."),
             tip="Keep the key",
         )
+        self.days.observe(lambda _: self._dismiss(), "value")
         self.question = controls.say()
         self.confirm = controls.button("Yes, schedule it", self._schedule, "danger")
         self.keep = controls.button("Keep the key", self._dismiss)

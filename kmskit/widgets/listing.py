@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from kmskit import Key, Kms
+from kmskit import AccessDeniedError, Key, Kms
 
 __all__ = ["Listing"]
 
@@ -65,5 +65,9 @@ class Listing:
 
 
 def _text_of(key: Key) -> str:
-    tags = (f"{name} = {value}" for name, value in key.tags.items())
-    return "\n".join((*key.aliases, key.id, key.description, *tags)).casefold()
+    try:
+        tags = (f"{name} = {value}" for name, value in key.tags.items())
+        told = (*key.aliases, key.description, *tags)
+    except AccessDeniedError:  # Of a key that was opened by one who may not describe it.
+        told = ()
+    return "\n".join((key.id, *told)).casefold()
