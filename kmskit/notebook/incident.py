@@ -155,8 +155,8 @@ def _drawn(x: float, y: float, marks: list[tuple[str, str, str, bool, str]], lat
         yield svg.line(f"M{x + _WIDE / 2:g} {y + 11:g}v9m0 6v.5", colour, 3)
     else:
         yield tick(x + _WIDE / 2, y + 19, 0.8)
-    times = f" ×{len(marks)}" if len(marks) > 1 else ""
-    yield svg.text(x + _WIDE / 2, y + 42, _SHORT.get(action, action) + times, 11, "#424a53", "middle")
+    what = _SHORT.get(action, action) if len(marks) == 1 else f"{len(marks)} calls"
+    yield svg.text(x + _WIDE / 2, y + 42, what, 11, "#424a53", "middle")
 
 
 def _legend(x: float, y: float) -> Iterator[str]:
