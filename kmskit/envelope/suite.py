@@ -22,7 +22,7 @@ from struct import Struct
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA512
-from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF, HKDFExpand
 
 from kmskit.errors import InvalidCiphertextError
 
@@ -56,13 +56,9 @@ class MessageKey:
     """The derived keys of one message, and everything that is encrypted under them."""
 
     def __init__(self, data_key: bytes | bytearray, suite: int, message_id: bytes) -> None:
-        data_key = bytes(data_key)
-
-        def derive(info: bytes) -> bytes:
-            return HKDF(SHA512(), 32, message_id, info).derive(data_key)
-
-        self.commitment = derive(b"COMMITKEY")
-        self._aead = AESGCM(derive(suite.to_bytes(2) + b"DERIVEKEY"))
+        pseudorandom = HKDF.extract(SHA512(), message_id, bytes(data_key))
+        self.commitment = HKDFExpand(SHA512(), 32, b"COMMITKEY").derive(pseudorandom)
+        self._aead = AESGCM(HKDFExpand(SHA512(), 32, suite.to_bytes(2) + b"DERIVEKEY").derive(pseudorandom))
         self._regular = message_id + b"AWSKMSEncryptionClient Frame"
         self._final = message_id + b"AWSKMSEncryptionClient Final Frame"
 
