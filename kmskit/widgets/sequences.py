@@ -7,7 +7,7 @@ from contextlib import closing
 from functools import partial
 from tempfile import TemporaryDirectory
 
-from kmskit import emulator, envelope, markup, softhsm
+from kmskit import envelope, markup, softhsm
 from kmskit.notebook.recorder import Recorder
 from kmskit.notebook.sequence import Sequence
 from kmskit.widgets import controls
@@ -37,6 +37,8 @@ def _envelope() -> Sequence:
 
 
 def _server_side() -> Sequence:
+    from kmskit import emulator  # An extra of its own, which the other ways do without.
+
     with emulator.start() as cloud:
         cloud.enable_default_key("main")
         story = Sequence(cloud.trail)
@@ -81,9 +83,9 @@ class Sequences(Tile):
     """
 
     def __init__(self, way: str = "direct") -> None:
+        super().__init__()
         if way not in _WAYS:
             raise ValueError(f"way: one of {', '.join(_WAYS)} expected, not {way!r}")
-        super().__init__()
         self.way, self.at = way, 0
         self.story: Sequence | None = None
         self.ways = {

@@ -40,7 +40,7 @@ def assert_safe(tile: Any) -> None:
     for kind, text in tile.still().items():
         hostile.assert_safe_html(text)
         assert kind in ("text/html", "image/svg+xml")
-    hostile.assert_safe_text(repr(tile))
+    hostile.assert_safe_text(repr(tile), lines=True)
 
 
 def states(tile: Any, *without: Widget) -> str:
