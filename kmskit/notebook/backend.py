@@ -30,8 +30,9 @@ def scratch(**options: Any) -> Kms:
     """A Kms to play with: in the backend that the environment's KMSKIT_URI names, else in memory.
 
     It lists only what was made through it. Its aliases carry a random prefix in the store, `nb-1a2b3c4d-orders`, that
-    is dimmed and volatile where a key is displayed; a notebook says `orders` throughout. What was made in a shared
-    store is scheduled for deletion when the Kms is closed or the kernel ends.
+    is dimmed and volatile where a key is displayed; a notebook says `orders` throughout. Its errors are `neutral`: their
+    cards hold for every backend. What was made in a shared store is scheduled for deletion when the Kms is closed or the
+    kernel ends.
 
     Args:
         **options: as for `kmskit.connect`. With a `clock` the keys are always in memory: a clock that is moved by hand

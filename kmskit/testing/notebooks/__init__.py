@@ -6,6 +6,7 @@ comparison vacuous or the stored outputs unfit to publish (`guard`), and exercis
 with wrong answers (`exercises`; `kmskit.notebook` says how one is written). The summary tells how much was compared.
 
 `python -m kmskit.testing.notebooks NOTEBOOK...` runs notebooks and stores their outputs (`store`).
+`python -m kmskit.testing.notebooks.handout OUT PATH...` writes them as students get them (`handout`).
 
 Kernels run in the Python that runs pytest, with PYTHONHASHSEED=0, without KMSKIT_URI, and without the user's Jupyter
 and IPython settings. With `--notebook-uri URI` that is their KMSKIT_URI: a notebook that is meant for every backend
