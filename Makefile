@@ -7,9 +7,9 @@ PYTEST := $(PYTHON) -m pytest
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
 # Tests and stored outputs depend on nobody's Jupyter settings, IPython start-up files or cloud credentials.
-test test-modules notebooks soak bench: export HOME := $(CURDIR)/.cache/home
+test test-modules notebooks soak bench bench-record: export HOME := $(CURDIR)/.cache/home
 
-.PHONY: help setup lab test test-modules test-cloud check notebooks handout soak fuzz bench clean
+.PHONY: help setup lab test test-modules test-cloud check notebooks handout soak fuzz bench bench-record clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*  ## \(.*\)/make \1\t\2/p' Makefile | expand -t 20
@@ -62,8 +62,13 @@ fuzz: setup  ## fuzz the parsers, a minute each; FUZZ_SECONDS=10 is shorter
 	for parser in envelope context ciphertext uri; do \
 	$(PYTHON) -m tests.fuzz $$parser -max_total_time=$(or $(FUZZ_SECONDS),60) || exit 1; done
 
-bench: setup  ## measure speed
+bench: setup  ## measure speed beside the bare libraries, and fail if a floor is missed
 	$(PYTHON) -m kmskit.bench
+
+# Notebook 10 shows what is recorded, so its outputs are stored anew.
+bench-record: setup  ## measure throughput and how cost grows, for data/ and notebook 10
+	$(PYTHON) -m kmskit.bench record data
+	$(PYTHON) -m kmskit.testing.notebooks notebooks/10-throughput.ipynb
 
 clean:  ## remove what was made here: .venv, caches, artifacts
 	rm -rf .venv .cache .hypothesis artifacts

@@ -14,7 +14,7 @@ import kmskit
 
 ROOT = Path(kmskit.__file__).parent
 FLOORS = (
-    {"markup"},
+    {"markup", "quantity"},
     {"errors", "svg"},
     {"types"},
     {"algorithms", "context", "uri", "ciphertext", "names", "batch", "progress", "refusals"},

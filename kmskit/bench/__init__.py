@@ -1,5 +1,7 @@
-"""Measurements of kmskit: `python -m kmskit.bench` prints them and fails if one misses its limit."""
+"""Measurements of kmskit: `throughput` of anything, and `python -m kmskit.bench`, which fails if a limit is missed."""
 
-from kmskit.bench.ratios import Bound, Figure, Ratio, Verdict, compare, observe, table
+from kmskit.bench.table import Row, ThroughputTable
+from kmskit.bench.targets import USAGES, Library
+from kmskit.bench.throughput import Target, throughput
 
-__all__ = ["Bound", "Figure", "Ratio", "Verdict", "compare", "observe", "table"]
+__all__ = ["USAGES", "Library", "Row", "Target", "ThroughputTable", "throughput"]

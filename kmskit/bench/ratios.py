@@ -1,162 +1,364 @@
-"""Measured figures: how fast kmskit is beside a peer, and how long something takes or how large it is.
-
-The speed of a machine changes while one measures. So the rows of a group take turns, and in each turn ours and the peer
-stand side by side. A figure is the median over all turns, and the quartiles are its noise. A limit is missed when three
-quarters of the turns miss it.
-"""
+"""What the project promises: each figure beside a peer's or a limit, all in one interleaved run, and a verdict."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+import os
+import subprocess
+import sys
+import time
+import tracemalloc
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import astuple, dataclass
 from enum import StrEnum
-from statistics import median, quantiles
-from time import process_time
-from timeit import Timer
+from functools import partial
+from itertools import count, islice
+from pathlib import Path
+from statistics import median
+from tempfile import TemporaryDirectory
+from time import perf_counter, process_time
+from typing import Any
+from unittest.mock import patch
 
-from kmskit import markup
+import kmskit
+from kmskit import emulator, envelope, markup, softhsm
+from kmskit.bench import peers
+from kmskit.bench.measure import Timed, Work, quartiles, take_turns
+from kmskit.bench.targets import FRAME, SEALED_FRAME, Frames, KmsTarget, Library, pyca
+from kmskit.quantity import amount, digits, duration
+from kmskit.uri import Uri
 
-__all__ = ["Bound", "Figure", "Ratio", "Verdict", "compare", "observe", "table"]
+__all__ = ["Ratio", "Verdict", "compare", "emulator_process", "in_memory", "ratios"]
 
-_TURN_SECONDS = 0.02  # Long against the clock's grain, short enough that ours and the peer meet the same machine.
-_UNITS = {"s": 1.0, "ms": 1e-3, "µs": 1e-6}
+_ROWS: tuple[tuple[str, str, str, int, str, float | None], ...] = (
+    ("software", "encrypt", "AES_256", 1024, "bare pyca", 0.5),
+    ("software", "decrypt", "AES_256", 1024, "bare pyca", None),
+    ("software", "encrypt", "AES_256", 1024, "Tink", None),
+    ("software", "encrypt", "AES_256", 1024, "Fernet", None),
+    ("software", "decrypt", "AES_256", 1024, "Fernet", None),
+    ("software", "encrypt", "AES_256", 1024, "jwcrypto", None),
+    ("software", "decrypt", "AES_256", 1024, "jwcrypto", None),
+    ("software", "sign", "EC_P256", 1024, "bare pyca", 0.9),
+    ("software", "sign", "RSA_2048", 1024, "bare pyca", 0.9),
+    ("software", "envelope", "AES_256", 1024, "bare pyca", None),
+    ("software", "envelope", "AES_256", 1024, "aws-encryption-sdk", None),
+    ("software", "envelope", "AES_256", 0, "bare pyca", 0.9),
+    ("software", "open_envelope", "AES_256", 0, "bare pyca", 0.9),
+    ("software", "envelope", "AES_256", 0, "aws-encryption-sdk", 8),
+    ("software", "open_envelope", "AES_256", 0, "aws-encryption-sdk", 8),
+    ("software", "envelope", "AES_256", 0, "aws-encryption-sdk, its best frame", 2),
+    ("software", "open_envelope", "AES_256", 0, "aws-encryption-sdk, its best frame", 2),
+    ("software", "envelope", "AES_256", 0, "Tink", None),
+    ("software", "open_envelope", "AES_256", 0, "Tink", None),
+    ("software", "envelope", "AES_256", 0, "pyrage", None),
+    ("software", "open_envelope", "AES_256", 0, "pyrage", None),
+    ("SoftHSM", "encrypt", "AES_256", 64, "python-pkcs11, session and key kept", 0.9),
+    ("SoftHSM", "decrypt", "AES_256", 64, "python-pkcs11, session and key kept", 0.9),
+    ("SoftHSM", "encrypt", "AES_256", 64, "python-pkcs11 that opens, finds, closes", 5),
+    ("SoftHSM", "encrypt", "AES_256", 64, "PyKCS11", None),
+    ("SoftHSM", "sign", "EC_P256", 1024, "python-pkcs11, session and key kept", 0.9),
+    ("SoftHSM", "sign", "RSA_2048", 1024, "python-pkcs11, session and key kept", 0.9),
+    ("alibaba", "encrypt", "AES_256", 64, "the vendor's SDK", 0.95),
+    ("alibaba", "decrypt", "AES_256", 64, "the vendor's SDK", 0.95),
+)
+"""Target, operation, spec, bytes (0: the large message), peer, and the floor of the ratio."""
+
+_LATENCY, _CALLS = 0.02, 200
+_PEAK_LIMIT = 64 << 20  # The interpreter and all its libraries included.
+
+# Run by a new interpreter, in which nothing is imported or open yet. Each prints a number: seconds, seconds, bytes.
+_NOW = "import sys; from time import process_time as now; start = now();"
+_IMPORT = f"{_NOW} import kmskit; print(now() - start)"
+_OPEN = f"import kmskit; {_NOW} kmskit.connect(sys.argv[1]); print(now() - start)"
+_PEAK = """
+import pathlib, sys
+from kmskit import envelope
+keys = [envelope.RawAesKey("bench", "peak", bytes(32))]
+getattr(envelope, sys.argv[1])(sys.argv[2], sys.argv[3], keys, overwrite=True)
+print(1024 * int(pathlib.Path("/proc/self/status").read_text().partition("VmHWM:")[2].split()[0]))
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class Ratio:
-    """The speed of our code over that of a peer which does the bare work: 1 is as fast, 0.5 takes twice as long.
+    """The speed of ours over a peer's, or a limit over what it is for: 1 is as good, 0.5 half as good.
 
     Attributes:
-        name: what is measured.
-        ours, peer: do it once.
-        floor: the ratio to reach; None if the ratio is only reported.
-        clock: by default the time this process computes, which other programs disturb little. For what waits for a
-            disk, a token or a service it is `time.perf_counter`.
+        what, beside: what is measured, and beside what.
+        ours, peer: take a sample, of which less is better.
+        floor: what the ratio shall reach; None if it is only reported.
+        show: how a sample is written.
     """
 
-    name: str
-    ours: Callable[[], object]
-    peer: Callable[[], object]
+    what: str
+    beside: str
+    ours: Callable[[], float]
+    peer: Callable[[], float]
     floor: float | None = None
-    clock: Callable[[], float] = process_time
-
-
-@dataclass(frozen=True, slots=True)
-class Bound:
-    """A quantity by itself.
-
-    Attributes:
-        name: what is measured.
-        measure: measures it once.
-        ceiling: what it must not exceed, and
-        floor: what it must reach; a quantity has one of them, or none if it is only reported.
-        unit: `s`, `MB` or `/s`.
-    """
-
-    name: str
-    measure: Callable[[], float]
-    ceiling: float | None = None
-    unit: str = "s"
-    floor: float | None = None
+    show: Callable[[float], str] = duration
 
 
 class Verdict(StrEnum):
+    """A floor is missed when three quarters of the turns miss it."""
+
     REACHED = "reached"
     WITHIN_NOISE = "missed, within noise"
     MISSED = "missed"
-    REPORTED = "reported"
+    REPORTED = "-"
 
 
 @dataclass(frozen=True, slots=True)
 class Figure:
     """A measured row, ready to be shown."""
 
-    name: str
+    what: str
+    beside: str
     ours: str
     peer: str
     ratio: str
-    limit: str
+    floor: str
     verdict: Verdict
 
 
-def compare(ratios: Sequence[Ratio], turns: int = 15) -> list[Figure]:
-    """Measure ratios, turn by turn."""
-    contests = [_Contest(row) for row in ratios]
-    for turn in range(turns):
-        for contest in contests:
-            contest.take(turn)
-    return [contest.figure() for contest in contests]
+def compare(rows: Sequence[Ratio], turns: int = 21) -> list[Figure]:
+    """Measure rows in turns, each one's sides next to each other. A ratio is the median of the turns'."""
+    samples: dict[tuple[int, str], list[float]] = {
+        (at, side): [] for at in range(len(rows)) for side in ("ours", "peer")
+    }
+    for name, sample in take_turns({(at, side): getattr(rows[at], side) for at, side in samples}, turns):
+        samples[name].append(sample)
+    return [_figure(row, samples[at, "ours"], samples[at, "peer"]) for at, row in enumerate(rows)]
 
 
-def observe(bound: Bound, turns: int = 9) -> Figure:
-    """Measure a quantity."""
-    values = [bound.measure() for _ in range(turns)]
-    low, middle, high = (_quantity(value, bound.unit) for value in _quartiles(values))
-    shown = middle if low == high else f"{middle} ({low} to {high})"
-    if bound.ceiling is not None:
-        limit, verdict = "at most", _judge(value <= bound.ceiling for value in values)
-    elif bound.floor is not None:
-        limit, verdict = "at least", _judge(value >= bound.floor for value in values)
-    else:
-        return Figure(bound.name, shown, "", "", "", Verdict.REPORTED)
-    limit = f"{limit} {_quantity(bound.ceiling or bound.floor or 0.0, bound.unit)}"
-    return Figure(bound.name, shown, "", "", limit, verdict)
+def _figure(row: Ratio, ours: Sequence[float], peer: Sequence[float]) -> Figure:
+    found = [theirs / mine for mine, theirs in zip(ours, peer, strict=True)]
+    low, middle, high = map(digits, quartiles(found))
+    verdict, floor = Verdict.REPORTED, "-"
+    if row.floor is not None:
+        floor, reached = f"{row.floor:g}", sum(ratio >= row.floor for ratio in found) / len(found)
+        verdict = Verdict.REACHED if reached >= 0.5 else Verdict.WITHIN_NOISE if reached > 0.25 else Verdict.MISSED
+    shown = row.show(median(ours)), row.show(median(peer))
+    return Figure(row.what, row.beside, shown[0], shown[1], f"{middle} ({low} to {high})", floor, verdict)
 
 
 def table(figures: Iterable[Figure]) -> str:
     """The figures as aligned plain text."""
-    headers = ("what", "ours", "peer", "ratio (quartiles)", "limit", "verdict")
-    return markup.columns(headers, ((f.name, f.ours, f.peer, f.ratio, f.limit, f.verdict) for f in figures))
+    headers = ("what", "beside", "ours", "peer", "ratio (quartiles)", "floor", "verdict")
+    return markup.columns(headers, (astuple(figure) for figure in figures))
 
 
-class _Contest:
-    """A ratio while it is being measured."""
-
-    def __init__(self, row: Ratio) -> None:
-        self._row = row
-        timers = [Timer(work, timer=row.clock) for work in (row.ours, row.peer)]
-        self._sides = [(timer, _calls_a_turn(timer)) for timer in timers]
-        self._seconds: tuple[list[float], list[float]] = ([], [])
-
-    def take(self, turn: int) -> None:
-        for side in (0, 1) if turn % 2 else (1, 0):  # Neither always pays for what the row before left in the caches.
-            timer, calls = self._sides[side]
-            self._seconds[side].append(timer.timeit(calls) / calls)
-
-    def figure(self) -> Figure:
-        ours, peer = self._seconds
-        ratios = [theirs / mine for mine, theirs in zip(ours, peer, strict=True)]
-        low, middle, high = _quartiles(ratios)
-        return Figure(
-            self._row.name,
-            _quantity(median(ours), "s"),
-            _quantity(median(peer), "s"),
-            f"{middle:.2f} ({low:.2f} to {high:.2f})",
-            "" if self._row.floor is None else f"at least {self._row.floor:g}",
-            Verdict.REPORTED if self._row.floor is None else _judge(ratio >= self._row.floor for ratio in ratios),
-        )
+# The rows
 
 
-def _calls_a_turn(timer: Timer) -> int:
-    calls = 1
-    while (seconds := timer.timeit(calls)) < _TURN_SECONDS:
-        calls = max(calls + 1, int(calls * min(10.0, 1.2 * _TURN_SECONDS / seconds)))
-    return calls
+@contextmanager
+def in_memory() -> Iterator[Path]:
+    """A folder whose files lie in memory if there is such a place, so that a busy disk is not what is measured."""
+    memory = "/dev/shm"  # noqa: S108 (a folder of its own in it)
+    with TemporaryDirectory(dir=memory if os.access(memory, os.W_OK) else None) as folder:
+        yield Path(folder)
 
 
-def _quartiles(values: Sequence[float]) -> list[float]:
-    return quantiles(values, n=4, method="inclusive") if len(values) > 1 else [*values] * 3
+@contextmanager
+def emulator_process(folder: Path) -> Iterator[tuple[dict[str, str], int]]:
+    """An emulator in a process of its own, as a program under test has it: its environment, and its process id.
+
+    Its user is a RAM user, so that each call's signature is checked and its policies decided.
+    """
+    told, user = folder / "cloud.env", "bench:AliyunKMSFullAccess"
+    command = [sys.executable, "-m", "kmskit", "emulator", "--env-file", str(told), "--user", user]
+    process = subprocess.Popen(command, stderr=subprocess.DEVNULL)  # noqa: S603 (our own program)
+    try:
+        while not told.exists():
+            if process.poll() is not None:
+                raise RuntimeError("the emulator did not start")
+            time.sleep(0.02)
+        yield dict(line.split("=", 1) for line in told.read_text().splitlines()), process.pid
+    finally:
+        process.terminate()
+        process.wait()
 
 
-def _judge(turns: Iterable[bool]) -> Verdict:
-    """The verdict on turns that each reached the limit or not."""
-    reached = list(turns)
-    share = sum(reached) / len(reached)
-    return Verdict.REACHED if share >= 0.5 else Verdict.WITHIN_NOISE if share > 0.25 else Verdict.MISSED
+def connect(environment: Mapping[str, str]) -> kmskit.Kms:
+    """The emulator's shared gateway, as its user."""
+    uri = Uri("alibaba", environment["KMSKIT_SHARED_ENDPOINT"], query={"ca": environment["KMSKIT_SHARED_CA"]})
+    key = (environment["ALIBABA_CLOUD_ACCESS_KEY_ID"], environment["ALIBABA_CLOUD_ACCESS_KEY_SECRET"])
+    return kmskit.connect(str(uri), credential=key)
 
 
-def _quantity(value: float, unit: str) -> str:
-    if unit == "s":
-        unit, size = next(((name, size) for name, size in _UNITS.items() if value >= size), ("µs", 1e-6))
-        value /= size
-    return f"{value:,.0f} {unit}" if value >= 1000 else f"{value:.3g} {unit}"
+def ratios(stack: ExitStack, size: int = 64 << 20, large: int = 1 << 30, keys: int = 10_000) -> Iterator[Ratio]:
+    """All rows.
+
+    Args:
+        stack: keeps open what they need.
+        size: of the large message, in bytes.
+        large: of the file whose memory is measured.
+        keys: in the store that is opened; ten times as many are listed.
+    """
+    folder = stack.enter_context(in_memory())
+    kms = stack.enter_context(kmskit.connect("software:?memory=1"))
+    tokens = [softhsm.token(folder / name) for name in ("few", "all")]  # Names of one length: files are opened.
+    token, crowded = (KmsTarget(stack.enter_context(kmskit.connect(each.uri))) for each in tokens)
+    environment, process = stack.enter_context(emulator_process(folder))
+    # The vendor's SDK would send what is meant for loopback to a proxy, too.
+    stack.enter_context(patch.dict(os.environ, {name: "" for name in os.environ if name.lower().endswith("_proxy")}))
+    targets = {"software": KmsTarget(kms), "SoftHSM": token}
+    targets["alibaba"] = cloud = KmsTarget(stack.enter_context(connect(environment)))
+    for spec in ("AES_256", "EC_P256", "RSA_2048"):  # With the one that makes data keys, four.
+        token.key(spec)
+    bare = peers.PythonPkcs11(tokens[0], stack)
+    libraries: dict[str, Library] = {
+        "bare pyca": pyca,
+        "Tink": peers.tink,
+        "Fernet": peers.fernet,
+        "jwcrypto": peers.jwcrypto,
+        "pyrage": peers.pyrage,
+        "aws-encryption-sdk": peers.aws,
+        "aws-encryption-sdk, its best frame": partial(peers.aws, frame_length=65536),
+        "python-pkcs11, session and key kept": bare.kept,
+        "python-pkcs11 that opens, finds, closes": bare.anew,
+        "PyKCS11": bare.pykcs11,
+        "the vendor's SDK": partial(peers.sdk, environment, cloud.key().id),
+    }
+    message = os.urandom(size)
+    for name, operation, spec, length, peer, floor in _ROWS:
+        given = message[:length] if length else message
+        ours, theirs = targets[name].job(operation, spec, given), libraries[peer](spec, given)[operation]
+        yield _timed(f"{name}: {operation} {amount(len(given))}, {spec}", ours, peer, theirs, floor)
+    yield from _envelopes(targets["software"].key(), message, folder)
+    yield from _elsewhere(token.key(), crowded, cloud.key(), process, stack)
+    yield from _limits(folder, large, keys)
+
+
+def _timed(
+    what: str, ours: Work, peer: str, theirs: Work, floor: float | None, clock: Callable[[], float] = process_time
+) -> Ratio:
+    return Ratio(what, peer, Timed(ours, clock=clock), Timed(theirs, clock=clock), floor)
+
+
+def _envelopes(key: kmskit.Key, message: bytes, folder: Path) -> Iterator[Ratio]:
+    """What a table of operations does not have: a context, buffers of one's own, a cache, and files."""
+    small, keys, cached = message[:1024], [key], envelope.DataKeyCache()
+    bare, encrypt = pyca("AES_256", small)["encrypt"], partial(key.encrypt, small, context={"tenant": "acme"})
+    yield _timed("software: encrypt 1 KiB, AES_256, one context pair", encrypt, "bare pyca", bare, 0.35)
+    once = partial(envelope.encrypt, small, keys, cache=cached)
+    yield _timed("software: envelope 1 KiB, AES_256, data keys cached", once, "bare pyca", bare, None)
+    frames, length = Frames(message), amount(len(message))
+    sealed = memoryview(bytearray(envelope.encrypted_size(len(message), keys)))
+    into, back = partial(envelope.encrypt_into, message, sealed, keys), bytearray(message)
+    into()
+    out = partial(envelope.decrypt_into, bytes(sealed), back, keys)
+    bare_into, bare_out = partial(frames.seal_into, frames.sealed), partial(frames.open_into, memoryview(back))
+    yield _timed(f"envelope.encrypt_into {length}", into, "bare pyca into the same buffers", bare_into, 0.9)
+    yield _timed(f"envelope.decrypt_into {length}", out, "bare pyca into the same buffers", bare_out, 0.9)
+
+    plain, bare_sealed, message_file, target = (folder / name for name in ("plain", "sealed", "message", "target"))
+    plain.write_bytes(message)
+    # Both written frame by frame, since a file that was written at once is read faster.
+    _loop(frames.seal, plain, bare_sealed, FRAME, SEALED_FRAME)
+    envelope.encrypt_file(plain, message_file, keys)
+
+    def anew(work: Callable[..., object], *arguments: Any) -> Work:
+        """Into a new file each time: to replace one costs something else."""
+
+        def run() -> None:
+            work(*arguments)
+            target.unlink()
+
+        return run
+
+    ours, bare = (
+        anew(envelope.encrypt_file, plain, target, keys),
+        anew(_loop, frames.seal, plain, target, FRAME, SEALED_FRAME),
+    )
+    yield _timed(f"envelope.encrypt_file {length}", ours, "the same loop without the format", bare, 0.9)
+    ours = anew(envelope.decrypt_file, message_file, target, keys)
+    bare = anew(_loop, frames.open, bare_sealed, target, SEALED_FRAME, FRAME)
+    yield _timed(f"envelope.decrypt_file {length}", ours, "the same loop without the format", bare, 0.9)
+
+
+def _loop(work: Callable[..., object], source: Path, target: Path, read: int, written: int) -> None:
+    """From file to file, frame by frame, with two buffers."""
+    taken, given = memoryview(bytearray(read)), memoryview(bytearray(written))
+    with source.open("rb", buffering=0) as reader, target.open("wb", buffering=0) as writer:
+        for number in count():
+            if not reader.readinto(taken):
+                return
+            work(number, taken, given)
+            writer.write(given)
+
+
+def _elsewhere(
+    key: kmskit.Key, crowded: KmsTarget, remote: kmskit.Key, process: int, stack: ExitStack
+) -> Iterator[Ratio]:
+    """A crowded token, and the emulator, near and far."""
+    for _ in range(399):
+        crowded.kms.create_key()
+    message, one = os.urandom(64), crowded.key()
+    ours, others = partial(one.encrypt, message), partial(key.encrypt, message)
+    yield _timed("SoftHSM: encrypt 64 B, a token of 400 keys", ours, "a token of 4", others, 0.9)
+
+    cloud = stack.enter_context(emulator.start())
+    far = stack.enter_context(cloud.connect()).create_key()
+    cloud.faults.add(delay=_LATENCY, times=None)
+    items = [message] * 40
+    many, loop = partial(far.encrypt_many, items), lambda: [far.encrypt(item) for item in items]
+    yield _timed("alibaba: encrypt_many of 40, 8 threads, 20 ms away", many, "a loop", loop, 3, perf_counter)
+
+    def computed() -> float:
+        """Seconds that the emulator's process computes for a call."""
+        clock = (~process << 3) | 2  # As Linux numbers the clocks of processes: clock_getcpuclockid(3).
+        start = time.clock_gettime(clock)
+        for _ in range(_CALLS):
+            remote.encrypt(message)
+        return (time.clock_gettime(clock) - start) / _CALLS
+
+    yield _limit("emulator: computes for an Encrypt over HTTPS", computed, 0.001)
+
+
+def _limits(folder: Path, large: int, keys: int) -> Iterator[Ratio]:
+    """What has no peer."""
+    yield _limit("import kmskit, in a new process", partial(_in_new_process, _IMPORT), 0.2)
+    query = {"key-file": (folder / "keys.key").as_posix()}
+    uri = str(Uri("software", "", (folder / "keys.db").as_posix(), query=query))
+    kms = kmskit.connect(uri)
+    for number in range(keys):
+        kms.create_key(f"key-{number}")
+    yield _limit(f"open a store of {keys:,} keys, in a new process", partial(_in_new_process, _OPEN, uri), 0.1)
+    yield _limit("kms.key(alias) in it", Timed(partial(kms.key, f"key-{keys // 2}")), 0.001)
+
+    def listed(number: int) -> int:
+        """The most bytes that were held at a time."""
+        tracemalloc.start()
+        try:
+            for _ in islice(many.keys(), number):
+                pass
+            return tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+
+    many = kmskit.connect("software:?memory=1")
+    for _ in range(10 * keys):
+        many.create_key()
+    listed(keys)  # The first listing also fills caches, which would count as growth.
+    grown = max(1.0, float(listed(10 * keys) - listed(keys)))
+    yield _limit(f"list {10 * keys:,} keys, memory over that for {keys:,}", lambda: grown, 1e6, amount)
+    source = folder / "large"
+    with source.open("wb") as file:
+        file.truncate(large)
+    for function, read, written in (
+        ("encrypt_file", source, "large.enc"),
+        ("decrypt_file", folder / "large.enc", "out"),
+    ):
+        peak = _in_new_process(_PEAK, function, str(read), str(folder / written))
+        yield _limit(f"envelope.{function} {amount(large)}, memory", partial(float, peak), _PEAK_LIMIT, amount)
+    for path in ("large.enc", "out"):
+        (folder / path).unlink()
+
+
+def _limit(what: str, sample: Callable[[], float], most: float, show: Callable[[float], str] = duration) -> Ratio:
+    return Ratio(what, "its limit", sample, lambda: most, 1, show)
+
+
+def _in_new_process(code: str, *arguments: str) -> float:
+    command = [sys.executable, "-c", code, *arguments]
+    return float(subprocess.run(command, stdout=subprocess.PIPE, check=True, timeout=300).stdout)  # noqa: S603 (ours)

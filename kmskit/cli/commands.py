@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from kmskit import __version__
+from kmskit.cli.bench import bench
 from kmskit.cli.emulator import emulator
 from kmskit.cli.envelopes import decrypt, encrypt, inspect, reencrypt
 from kmskit.cli.keys import keys
@@ -34,5 +35,5 @@ def kmskit() -> None:
     """
 
 
-for command in (keys, encrypt, decrypt, reencrypt, inspect, sign, verify, token, capabilities, doctor, emulator):
+for command in (keys, encrypt, decrypt, reencrypt, inspect, sign, verify, token, capabilities, doctor, emulator, bench):
     kmskit.add_command(command)

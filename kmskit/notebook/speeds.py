@@ -7,10 +7,12 @@ from statistics import median
 from time import perf_counter
 
 from kmskit import markup
+from kmskit.bench.measure import Timed, take_turns
+from kmskit.quantity import digits
 
 __all__ = ["Speeds", "speeds"]
 
-_ROUNDS = 5
+_TURNS = 5
 _WIDTH = 9
 
 
@@ -32,7 +34,7 @@ class Speeds:
     def __repr__(self) -> str:
         rows = (
             # Of one width inside of the marks, so that what stands behind them does not move.
-            [what, *(markup.volatile_text(f"{_rounded(row[at]):>{_WIDTH}}") if at in row else "-" for at in places)]
+            [what, *(markup.volatile_text(f"{digits(row[at]):>{_WIDTH}}") if at in row else "-" for at in places)]
             for places in [self._headers[1:]]
             for what, row in self.found.items()
         )
@@ -40,7 +42,7 @@ class Speeds:
 
     def _repr_html_(self) -> str:
         rows = (
-            [what, *(markup.volatile_html(_rounded(row[at])) if at in row else "-" for at in places)]
+            [what, *(markup.volatile_html(digits(row[at])) if at in row else "-" for at in places)]
             for places in [self._headers[1:]]
             for what, row in self.found.items()
         )
@@ -54,25 +56,9 @@ def speeds(calls: Mapping[str, Mapping[str, Callable[[], object]]], *, seconds: 
         calls: what -> where -> the call.
         seconds: for each of them.
     """
-    rates: dict[tuple[str, str], list[float]] = {(what, at): [] for what, row in calls.items() for at in row}
-    for what, at in rates:
-        calls[what][at]()  # The first call may prepare what the others find.
-    for _ in range(_ROUNDS):
-        for (what, at), found in rates.items():
-            found.append(_rate(calls[what][at], seconds / _ROUNDS))
-    return Speeds({what: {at: median(rates[what, at]) for at in row} for what, row in calls.items()})
-
-
-def _rate(call: Callable[[], object], seconds: float) -> float:
-    start, made = perf_counter(), 0
-    while True:
-        call()
-        made += 1
-        if (passed := perf_counter() - start) >= seconds:
-            return made / passed
-
-
-def _rounded(value: float) -> str:
-    """Two digits that count: the others are noise."""
-    short = float(f"{value:.2g}")
-    return f"{short:,.0f}" if short >= 10 else f"{short:g}"
+    every = [(what, at, call) for what, row in calls.items() for at, call in row.items()]
+    timed = {(what, at): Timed(call, seconds / _TURNS, clock=perf_counter) for what, at, call in every}
+    samples: dict[tuple[str, str], list[float]] = {place: [] for place in timed}
+    for place, sample in take_turns(timed, _TURNS):
+        samples[place].append(sample)
+    return Speeds({what: {at: 1 / median(samples[what, at]) for at in row} for what, row in calls.items()})
