@@ -30,6 +30,7 @@ NOT_WORDS = {
 OTHER_FORMS = {
     "key version": ("version",),
     "primary version": ("primary",),
+    "data key cache": ("DataKeyCache",),
     "associated data": ("additional authenticated data",),
     "support": ("supports",),
     "state": ("**state**",),
