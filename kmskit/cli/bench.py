@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-import sys
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import asdict
 from typing import Any
 
 import click
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from kmskit import Kms
 from kmskit.cli import output
@@ -75,7 +76,7 @@ def bench(
         found = throughput(
             targets or [stack.enter_context(session.open())],
             seconds=seconds,
-            progress=sys.stderr.isatty(),
+            progress=_bar(stack),
             price=price,
             latency=None if latency is None else (latency / 1000, "--latency"),
             **{name: value for name, value in given.items() if value},
@@ -92,6 +93,17 @@ def bench(
         return
     headers, rows = found.cells(str.strip)
     output.table(headers, rows, [max(len(str(line[at])) for line in [headers, *rows]) for at in range(len(headers))])
+
+
+def _bar(stack: ExitStack) -> bool | Callable[[int, int], None]:
+    """A bar of the samples taken, if someone is looking."""
+    screen = output.screen(stderr=True)
+    if not screen.is_terminal:
+        return False
+    shown = (BarColumn(), MofNCompleteColumn(), TextColumn("samples"), TimeRemainingColumn())
+    bar = Progress(*shown, console=screen, transient=True, redirect_stdout=False, redirect_stderr=False)
+    task = stack.enter_context(bar).add_task("")
+    return lambda done, total: bar.update(task, completed=done, total=total)
 
 
 def _opened(session: Session, uri: str, stack: ExitStack) -> Kms:
