@@ -135,9 +135,8 @@ class KmsError(Exception):
         return rows
 
     def _neutral_rows(self) -> dict[str, object]:
-        """The rows that every backend has; what the others would tell stands in the volatile value."""
-        told = (self.code, self.request_id and f"request {self.request_id}", self.recommend)
-        more = ", ".join(filter(None, told))
+        """The rows that every backend has; code and request stand in the volatile value, and the link is left out."""
+        more = ", ".join(filter(None, (self.code, self.request_id and f"request {self.request_id}")))
         place = f"{self.backend} ({more})" if more else self.backend
         reason = markup.with_volatile_html(str(self), self.varying)
         return {"reason": reason, "where": place and self._where_html(place), "hint": self.hint}
