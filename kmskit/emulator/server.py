@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 import uvicorn
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from kmskit.emulator.gateway import Gateway
 from kmskit.emulator.service import Service
@@ -69,18 +69,19 @@ def listen(host: str, port: int) -> socket.socket:
 
 class _Whole:
     """What an answer takes for its connection. Its head waits for its body, so that both leave in one TLS record and by
-    one system call; that saves a seventh of what an Encrypt costs."""
+    one system call, which saves 6 % of what an Encrypt costs. It does not know the answer: two that know each other are
+    left to the garbage collector, and that costs as much."""
 
-    def __init__(self, transport: Any, cycle: RequestResponseCycle) -> None:
-        self._write, self._cycle = transport.write, cycle
-        self._head = b""
-        self.is_closing, self.close = transport.is_closing, transport.close
+    def __init__(self, transport: Any) -> None:
+        self._write, self.is_closing, self.close = transport.write, transport.is_closing, transport.close
+        self._waits, self._head = True, b""
 
     def write(self, data: bytes) -> None:
-        if self._cycle.response_started and not self._head:  # Before it, there may be a `100 Continue`.
-            self._head = data
+        if self._waits and not data.startswith(b"HTTP/1.1 1"):  # `100 Continue` is waited for by the client.
+            self._waits, self._head = False, data
         else:
             self._write(self._head + data)
+            self._head = b""
 
 
 class _Connection(HttpToolsProtocol):
@@ -151,7 +152,7 @@ class _Connection(HttpToolsProtocol):
         # In time: what super() has begun does not run before this method returns.
         self.scope["query_string"] = query
         if self.scope["method"] != "HEAD":  # Its answer has no body to wait for.
-            self.cycle.transport = cast("asyncio.Transport", _Whole(self.transport, self.cycle))
+            self.cycle.transport = cast("asyncio.Transport", _Whole(self.transport))
 
     def on_message_complete(self) -> None:
         self._request_is_there()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import http.client
 import logging
 import os
@@ -145,6 +146,23 @@ def test_an_answer_comes_in_one_piece(cloud: Cloud) -> None:
             assert head.startswith(b"HTTP/1.1 400 ")
             assert b"content-length: %d" % len(body) in head
             assert body.endswith(b"}")
+
+
+def test_an_answer_leaves_nothing_to_the_garbage_collector(cloud: Cloud) -> None:
+    def alive() -> int:
+        return sum(type(thing).__name__ in ("_Whole", "RequestResponseCycle") for thing in gc.get_objects())
+
+    with closing(tls(cloud)) as line:
+        gc.collect()
+        gc.disable()
+        try:
+            before = alive()
+            for _ in range(20):
+                line.sendall(b"POST /?Action=x HTTP/1.1\r\nhost: x\r\n\r\n")
+                line.recv(65_536)
+            assert alive() <= before + 2  # Those of the last answer, which the connection keeps.
+        finally:
+            gc.enable()
 
 
 def test_head_and_expect_are_answered_as_http_has_it(cloud: Cloud) -> None:
