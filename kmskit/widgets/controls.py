@@ -107,7 +107,7 @@ def say(html: object = "", kind: str = "") -> HTML:
 
 def heading(title: str, beside: object = "") -> markup.Html:
     """The name of a widget, and small beside it what it works on."""
-    small = f"<small>{markup.escape(beside)}</small>" if beside else ""
+    small = f" <small>{markup.escape(beside)}</small>" if beside else ""
     return markup.Html(f'<div class="kms-title" role="heading" aria-level="3">{markup.escape(title)}{small}</div>')
 
 

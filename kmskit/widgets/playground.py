@@ -16,7 +16,7 @@ from kmskit.widgets.calls import CallLog
 from kmskit.widgets.dissection import Dissection, dissect
 from kmskit.widgets.key_list import PURPOSES
 from kmskit.widgets.open_row import OpenRow
-from kmskit.widgets.playground_picture import picture
+from kmskit.widgets.playground_picture import WORDS, picture
 from kmskit.widgets.tile import Tile, refusal_html
 from kmskit.widgets.whereabouts import place
 
@@ -284,6 +284,10 @@ class Playground(Tile):
 
     def worked(self) -> None:
         self.record.draw()
+
+    def __repr__(self) -> str:
+        """What the picture says, where no picture is shown."""
+        return WORDS
 
     def still(self) -> dict[str, str]:
         """A picture of what can be done here. It is always the same one: nothing that was typed is in it."""

@@ -8,11 +8,11 @@ from kmskit import svg
 from kmskit.notebook.pictures import cross, small_key, tick
 from kmskit.svg import BLUE, GREEN, GREY, ORANGE, PURPLE, RED, TINTS, WHITE
 
-__all__ = ["picture"]
+__all__ = ["WORDS", "picture"]
 
 _PARTS = (("key version", 4, BLUE), ("iv", 4, GREEN), ("ciphertext", 6, PURPLE), ("tag", 4, ORANGE))
 _CELL, _PITCH, _FLIPPED = 16, 18, 10
-_TITLE = (
+WORDS = (
     "Playground. Encrypt a text under a context, flip a byte of the ciphertext, and decrypting it is refused. Sign and"
     " verify, and make and verify MACs likewise; every call is counted. Run the cell to do it."
 )
@@ -23,7 +23,7 @@ def picture() -> str:
     return svg.drawing(
         760,
         236,
-        _TITLE,
+        WORDS,
         svg.text(28, 40, "Playground", 16, style="bold"),
         svg.text(732, 40, "run the cell to use a key by hand; every call is counted", 12, GREY, "end"),
         *_box(28, "plaintext", "and a context"),

@@ -8,6 +8,8 @@ from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, TypeVar
 
+import anywidget
+import traitlets
 from ipywidgets import HTML, VBox
 
 from kmskit import markup
@@ -17,8 +19,19 @@ __all__ = ["Tile", "refusal_html"]
 
 _Result = TypeVar("_Result")
 
-_STYLE = f"<style>{(Path(__file__).with_name('static') / 'tile.css').read_text(encoding='utf-8')}</style>"
-"""Beyond what the parts bring. JupyterLab's variables follow its theme; elsewhere the fallbacks hold."""
+_STATIC = Path(__file__).with_name("static")
+
+
+class _Ground(anywidget.AnyWidget):
+    """What every tile has and nobody sees: its style, its name for screen readers, and its keys for itself."""
+
+    _esm = (_STATIC / "tile.js").read_text(encoding="utf-8")
+    _css = (_STATIC / "tile.css").read_text(encoding="utf-8")
+
+    label = traitlets.Unicode("").tag(sync=True)
+
+    def __repr__(self) -> str:
+        return "<the ground of a tile>"
 
 
 class Tile(VBox):  # type: ignore[misc]  # ipywidgets carries no types.
@@ -45,7 +58,9 @@ class Tile(VBox):  # type: ignore[misc]  # ipywidgets carries no types.
 
     def show(self, *parts: object) -> None:
         """Put the parts in, and below them `status`, unless it has a place in one of them."""
-        self.children = (HTML(_STYLE, layout={"display": "none"}), *parts)
+        ground = _Ground(label=type(self).__name__)
+        ground.add_class("kms-ground")
+        self.children = (ground, *parts)
         if not _holds(self, self.status):
             self.children += (self.status,)
 

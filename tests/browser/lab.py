@@ -161,6 +161,7 @@ def show_theme(page: Page, theme: str) -> None:
     """Change to the theme `light` or `dark`."""
     page.evaluate("theme => { jupyterapp.commands.execute('apputils:change-theme', {theme}) }", THEMES[theme])
     page.wait_for_function("theme => document.body.dataset.jpThemeName === theme", arg=THEMES[theme])
+    page.wait_for_function("() => !document.getElementById('jupyterlab-splash')")  # It covers the page meanwhile.
 
 
 def take_pictures(page: Page, path: Path) -> list[Path]:

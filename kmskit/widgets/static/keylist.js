@@ -59,7 +59,6 @@ function render({ model, el }) {
   list.addEventListener("keydown", (event) => {
     if (!(event.key in steps) || event.altKey || event.ctrlKey || event.metaKey) return;
     event.preventDefault();
-    event.stopPropagation(); // Or the notebook would move to another cell.
     choose(Math.max(0, Math.min(list.children.length - 1, chosen() + steps[event.key])));
   });
 
