@@ -14,6 +14,7 @@ from typing import Any, TypeVar, cast
 from kmskit import markup
 from kmskit.assumed import AssumedInfo
 from kmskit.backend import Backend, NewKey
+from kmskit.batch import Outcome
 from kmskit.errors import KeyNotFoundError, KmsError
 from kmskit.kms import Kms, open_backend
 from kmskit.names import is_key_id
@@ -30,9 +31,9 @@ def scratch(**options: Any) -> Kms:
     """A Kms to play with: in the backend that the environment's KMSKIT_URI names, else in memory.
 
     It lists only what was made through it. Its aliases carry a random prefix in the store, `nb-1a2b3c4d-orders`, that
-    is dimmed and volatile where a key is displayed; a notebook says `orders` throughout. Its errors are `neutral`: their
-    cards hold for every backend. What was made in a shared store is scheduled for deletion when the Kms is closed or the
-    kernel ends.
+    is dimmed and volatile where a key is displayed; a notebook says `orders` throughout. Its errors are `neutral`, so
+    that their cards hold for every backend. What was made in a shared store is scheduled for deletion when the Kms is
+    closed or the kernel ends.
 
     Args:
         **options: as for `kmskit.connect`. With a `clock` the keys are always in memory: a clock that is moved by hand
@@ -129,17 +130,24 @@ class ScratchBackend:
         return name if is_stored else self._prefix + name
 
     def _call(self, work: Callable[..., _Result], *arguments: Any) -> _Result:
-        """Aliases come back marked. Errors name them as the notebook does, so that a hint can be followed there, and
-        are shown alike on every backend."""
+        """Aliases come back marked, errors as a notebook shows them."""
         try:
             result = work(*arguments)
         except KmsError as error:
-            error.neutral = True
-            error.args = tuple(map(self._plain, error.args))
-            error.hint = self._plain(error.hint)
-            error.__notes__ = list(map(self._plain, getattr(error, "__notes__", ())))
+            self._adapt(error)
             raise
+        if isinstance(result, list):
+            for outcome in result:
+                if isinstance(outcome, Outcome) and outcome.error is not None:
+                    self._adapt(outcome.error)
         return replace(result, aliases=tuple(map(Alias, result.aliases))) if isinstance(result, KeyInfo) else result
+
+    def _adapt(self, error: KmsError) -> None:
+        """Name aliases as the notebook does, so that a hint can be followed there, and look alike on every backend."""
+        error.neutral = True
+        error.args = tuple(map(self._plain, error.args))
+        error.hint = self._plain(error.hint)
+        error.__notes__ = list(map(self._plain, getattr(error, "__notes__", ())))
 
     def _plain(self, text: Any) -> Any:
         return text.replace(self._prefix, "") if isinstance(text, str) else text

@@ -202,6 +202,7 @@ def test_its_refusals_look_alike_on_every_backend() -> None:
     for call in (lambda key: key.encrypt(bytes(70_000)), lambda key: key.decrypt(here.encrypt(b""))):
         assert refused(partial(call, key)).error.neutral  # type: ignore[attr-defined]
         assert not refused(partial(call, here.kms.create_key())).error.neutral  # type: ignore[attr-defined]
+    assert all(error.neutral for error in key.decrypt_many([b"x", here.encrypt(b"")]).errors.values())
     too_large = refused(lambda: key.encrypt(bytes(70_000)))
     assert "70,000 bytes, and direct encryption takes ⟨65,536⟩" in repr(too_large)
     assert '<span class="kms-volatile">65,536</span>' in too_large._repr_html_()
