@@ -83,6 +83,7 @@ class Playground(Tile):
         self.key.observe(self._choose, "value")
         self.text.observe(self._typed, "value")
         self.bytes.on_flip(lambda _: self._after_flip())
+        self.bytes.observe(self._point, "selected")
         self._choose(None)
         self._list()
 
@@ -219,6 +220,11 @@ class Playground(Tile):
         self._after_flip()
 
     # Flipping
+
+    def _point(self, change: dict[str, int]) -> None:
+        """The byte that was chosen in the grid is the one that the button flips."""
+        if change["new"] >= 0:
+            self.place.value = change["new"]
 
     def _flip(self) -> None:
         if self._dissection is not None:

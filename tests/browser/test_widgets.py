@@ -11,6 +11,8 @@ import pytest
 from playwright.sync_api import Locator, Page, expect
 
 import kmskit
+from kmskit import markup
+from kmskit.testing import hostile
 from kmskit.widgets import KeyConsole, Playground
 from tests.browser import lab
 
@@ -33,6 +35,14 @@ kms = kmskit.connect("software:?memory=1")
 kms.create_key("orders")
 kms.create_key("releases", spec="ED25519")
 kmskit.widgets.Playground(kms)
+"""
+HOSTILE = """\
+import kmskit
+from kmskit.testing import hostile
+kms = kmskit.connect("software:?memory=1")
+for text in hostile.STRINGS:
+    kms.create_key(text, description=text, tags={"team": text})
+kmskit.widgets.KeyConsole(kms)
 """
 SECRET = "4111 1111 1111 1111"
 
@@ -195,6 +205,17 @@ def test_a_signature_is_verified_by_keyboard_alone(page: Page, show: Shower) -> 
         page.keyboard.press("Tab")
     page.keyboard.press("Enter")
     expect(playground.get_by_role("status").get_by_text("InvalidSignatureError")).to_be_visible()
+
+
+def test_strings_of_others_stay_text(page: Page, show: Shower) -> None:
+    page.on("dialog", lambda dialog: pytest.fail(f"a script ran: {dialog.message}"))
+    console = show("hostile", HOSTILE)
+    keys = console.get_by_role("listbox", name="Keys").get_by_role("option")
+    expect(keys).to_have_count(len(hostile.STRINGS))
+    for place, text in enumerate(hostile.STRINGS):
+        keys.nth(place).click()
+        expect(console.get_by_text(f"team = {markup.printable(text)}")).to_be_visible()
+    assert console.locator("img, script, iframe, [onerror], [onmouseover]").count() == 0
 
 
 def test_without_a_kernel_the_stored_table_is_shown(page: Page, jupyterlab: str, served: Path, artifacts: Path) -> None:

@@ -82,6 +82,15 @@ def test_whichever_byte_is_flipped_the_ciphertext_is_refused(any_kms: Kms, playg
         assert "It opens" in do(playground, "undo", "check")
 
 
+def test_the_byte_chosen_in_the_grid_is_the_one_that_is_flipped(kms: Kms, playground_of: Opener) -> None:
+    kms.create_key("orders")
+    playground = playground_of(kms)
+    do(playground, "make")
+    playground.bytes.selected = 7
+    do(playground, "flip")
+    assert playground.bytes.flipped == (7,)
+
+
 def test_another_context_is_refused_and_so_is_another_key(any_kms: Kms, playground_of: Opener) -> None:
     any_kms.create_key("orders")
     other = any_kms.create_key("invoices")
