@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from kmskit import InvalidCiphertextError, Key, KmsError, LimitExceededError, envelope, markup
-from kmskit.envelope import EnvelopeInfo, RawAesKey, RawRsaKey
+from kmskit.envelope import EnvelopeInfo, RawAesKey, RawRsaKey, drawing
 from kmskit.types import Buffer
 from kmskit.widgets import controls
 from kmskit.widgets.bytemap import ByteField, ByteMap
@@ -121,7 +121,10 @@ class EnvelopeInspector(Tile):
             self.field.value = field.offset
 
     def __repr__(self) -> str:
-        return f"<EnvelopeInspector {_summary(self.info)}>"
+        """The table of fields in words, as the picture is not shown everywhere."""
+        if isinstance(self.info, EnvelopeInfo):
+            return drawing.text(self.info)
+        return f"<EnvelopeInspector of what is no envelope: {markup.printable(self.info)}>"
 
 
 def _read(message: Buffer | str | os.PathLike[str]) -> bytes:

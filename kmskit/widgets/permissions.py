@@ -68,7 +68,7 @@ class Permissions(Tile):
         self.work(self._read_policy, self._begin, "Asking for the key policy")
 
     def _build(self) -> None:
-        heads = [controls.say("who", "note"), *(controls.say(action, "head") for action in self._actions)]
+        heads = [controls.say("who", "head"), *(controls.say(action, "head") for action in self._actions)]
         rows = self.matrix.rows
         lines = [[controls.say(row, "head"), *(self.cells[row, action] for action in self._actions)] for row in rows]
         grid = GridBox([*heads, *(part for line in lines for part in line)])

