@@ -47,7 +47,7 @@ def _told(key: Key, version: KeyVersion, **more: object) -> Answer:
     return {"KeyId": key.id, "KeyVersionId": version.id, **more}
 
 
-@operation("AsymmetricEncrypt", data_plane=True, dry_run=True, slow=True, quota=_QPS, partly="SM2PKE")
+@operation("AsymmetricEncrypt", data_plane=True, dry_run=True, quota=_QPS, partly="SM2PKE")
 def asymmetric_encrypt(call: Call) -> Answer:
     plaintext = call.binary("Plaintext")
     key, version, algorithm = _pair_of(call, ENCRYPT)
@@ -104,9 +104,7 @@ def asymmetric_sign(call: Call) -> Answer:
     return _told(key, version, Value=b64encode(value).decode())
 
 
-@operation(
-    "AsymmetricVerify", evidence="inferred", data_plane=True, dry_run=True, slow=True, quota=_QPS, partly="SM2DSA"
-)
+@operation("AsymmetricVerify", evidence="inferred", data_plane=True, dry_run=True, quota=_QPS, partly="SM2DSA")
 def asymmetric_verify(call: Call) -> Answer:
     """A signature that does not fit is an answer, Value false, and no error."""
     digest, value = _digest(call), call.binary("Value")
@@ -132,7 +130,7 @@ def _verifies(call: Call, key: Key, version: KeyVersion, algorithm: str, digest:
     return pair.has_size(value)
 
 
-@operation("GetPublicKey", data_plane=True, dry_run=True, slow=True, quota=_QPS)
+@operation("GetPublicKey", data_plane=True, dry_run=True, quota=_QPS)
 def get_public_key(call: Call) -> Answer:
     call.text("KeyVersionId")
     key = call.key()
