@@ -19,6 +19,7 @@ __all__ = ["EnvelopeInspector"]
 
 _LARGEST_FILE = 64 * 2**20
 _LISTED = 200
+_LONGEST = 32  # characters of a value in the list; the grid tells the rest
 
 
 class EnvelopeInspector(Tile):
@@ -181,8 +182,11 @@ def _listed(fields: Sequence[ByteField]) -> markup.Html:
     table = markup.table(
         ("at", "bytes", "part", "field", "value", "meaning"), rows, note=f"and {more:,} more" if more > 0 else None
     )
-    return markup.Html(f"<details><summary>All {len(fields):,} fields as a list</summary>{table}</details>")
+    region = (
+        f'<div role="region" tabindex="0" aria-label="All fields" style="max-height:320px;overflow:auto">{table}</div>'
+    )
+    return markup.Html(f"<details><summary>All {len(fields):,} fields as a list</summary>{region}</details>")
 
 
 def _cut(value: str) -> str:
-    return value if len(value) <= 64 else f"{value[:63]}…"
+    return value if len(value) <= _LONGEST else f"{value[: _LONGEST - 1]}…"

@@ -139,6 +139,7 @@ class Permissions(Tile):
         text, before = self.document.value, self._told_cells()
 
         def call() -> str:
+            _check_json(text)
             ask(self.cloud, self.cloud.ram.root, "SetKeyPolicy", KeyId=self.key, Policy=text)
             return self._read_policy()
 
@@ -169,6 +170,17 @@ class Permissions(Tile):
     def __repr__(self) -> str:
         self.settle()
         return repr(self.matrix)
+
+
+def _check_json(text: str) -> None:
+    """The service would only say that the policy is wrong, not where."""
+    try:
+        json.loads(text)
+    except json.JSONDecodeError as error:
+        problem = f"key policy: no JSON, {error.msg} in line {error.lineno}, column {error.colno}"
+    else:
+        return
+    raise ValueError(problem)
 
 
 def _lines(text: str) -> markup.Html:

@@ -30,6 +30,21 @@ kms.key("invoices").disable()
 kms.key("webhooks").schedule_deletion(30)
 """
 
+INSPECTOR = """\
+key = kms.key("orders")
+message = kmskit.envelope.encrypt(b"1001,borealis,68.87", [key], context={"tenant": "acme"})
+kmskit.widgets.EnvelopeInspector(message, keys=[key])
+"""
+PERMISSIONS = """\
+for name, policy in {"admin": "AliyunKMSFullAccess", "app": "AliyunKMSCryptoUserAccess"}.items():
+    cloud.ram.create_user(name, policies=[policy])
+cloud.ram.create_user("auditor", policies=["AliyunKMSReadOnlyAccess"])
+no_cards = {"Sid": "no cards", "Effect": "Deny", "Action": "kms:Decrypt", "Resource": "*"}
+cloud.ram.create_policy("keeper", {"Version": "1", "Statement": [no_cards]})
+who = {"root": cloud.ram.root, "admin": "admin", "app": "app", "auditor": "auditor"}
+kmskit.widgets.Permissions(cloud, who, kms.key("orders").id, policies=["keeper"])
+"""
+
 
 def use_console(page: Page, tile: Locator) -> None:
     tile.get_by_role("option", name="orders").click()
@@ -49,9 +64,41 @@ def use_playground(page: Page, tile: Locator) -> None:
     tile.get_by_text("InvalidCiphertextError").first.wait_for()
 
 
+def use_inspector(page: Page, tile: Locator) -> None:
+    tile.get_by_text("It opens").wait_for()
+    tile.locator('[role=gridcell][aria-label$=", value"]').nth(2).dblclick()
+    tile.get_by_text("InvalidCiphertextError").first.wait_for()
+
+
+def use_nonces(page: Page, tile: Locator) -> None:
+    tile.get_by_text("2,304 of 2,304").wait_for()
+
+
+def use_lifecycle(page: Page, tile: Locator) -> None:
+    for step in ("Rotate", "Disable", "Enable", "Schedule deletion", "+30 days", "Purge"):
+        tile.get_by_role("button", name=step, exact=True).click()
+    tile.get_by_text("destroyed").wait_for()
+
+
+def use_sequences(page: Page, tile: Locator) -> None:
+    tile.get_by_text("8 of 8 messages").wait_for()
+
+
+def use_permissions(page: Page, tile: Locator) -> None:
+    tile.get_by_label("User or role").select_option("admin")
+    tile.get_by_role("button", name="Attach").click()
+    tile.get_by_text("admin may no longer Decrypt").wait_for()
+    tile.get_by_title("admin, Decrypt").click()
+
+
 WIDGETS: dict[str, tuple[str, Callable[[Page, Locator], None]]] = {
     "key-console": ("kmskit.widgets.KeyConsole(kms)", use_console),
     "playground": ("kmskit.widgets.Playground(kms)", use_playground),
+    "envelope-inspector": (INSPECTOR, use_inspector),
+    "nonce-reuse": ("kmskit.widgets.NonceReuse()", use_nonces),
+    "lifecycle": ("kmskit.widgets.Lifecycle()", use_lifecycle),
+    "sequences": ('kmskit.widgets.Sequences("envelope")', use_sequences),
+    "permissions": (PERMISSIONS, use_permissions),
 }
 """Name of the picture -> the cell that shows the widget, and what is done with it."""
 

@@ -223,7 +223,7 @@ def test_policies_change_who_may_do_what(page: Page, show: Shower, artifacts: Pa
     expect(tile.get_by_text("root may no longer ScheduleKeyDeletion")).to_be_visible()
     tile.get_by_label("Key policy").fill("{")
     tile.get_by_role("button", name="Set key policy").click()
-    expect(tile.get_by_text("the service refuses this")).to_be_visible()
+    expect(tile.get_by_text("in line 1, column 2")).to_be_visible()
     take_pictures(page, tile, artifacts, "permissions-refused")
     tile.get_by_role("button", name="As it was").click()
     expect(tile.get_by_text("root may now ScheduleKeyDeletion")).to_be_visible()

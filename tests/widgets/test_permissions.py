@@ -96,12 +96,22 @@ def test_the_key_policy_binds_the_root_as_well_and_can_be_taken_back(shown: Perm
     assert cells(shown, "root")[2] == "✓ account root"
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", '{"Version": "1", "Statement": []}', "x" * 40_000])
-def test_a_policy_that_the_service_refuses_is_told_and_changes_nothing(shown: Permissions, text: str) -> None:
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("", "in line 1, column 1"),
+        ('{\n"Version": 1,}', "in line 2, column 14"),
+        ("[]", "the service refuses this"),
+        ('{"Version": "1", "Statement": []}', "the service refuses this"),
+        (f'"{"x" * 40_000}"', "the service refuses this"),
+    ],
+    ids=["empty", "no JSON", "a list", "no statement", "long"],
+)
+def test_a_policy_that_is_refused_is_told_and_changes_nothing(shown: Permissions, text: str, reason: str) -> None:
     shown.document.value = text
     shown.set.click()
     shown.settle()
-    assert "the service refuses this" in shown.told
+    assert reason in shown.told
     assert "Traceback" not in shown.told
     assert cells(shown, "root") == ["✓ account root"] * 3
 
