@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping
 from importlib import import_module
-from importlib.metadata import entry_points
 from itertools import islice
 from types import TracebackType
 from typing import Any, Self
@@ -354,6 +353,8 @@ def _backend_class(scheme: str) -> type[Backend]:
             raise MissingDependencyError(
                 f"the {scheme} backend needs the package {error.name}", hint=f'pip install "kmskit[{scheme}]"'
             ) from error
+    from importlib.metadata import entry_points  # Half of what `import kmskit` would take.
+
     for entry in entry_points(group=_ENTRY_POINTS, name=scheme):
         return entry.load()  # type: ignore[no-any-return]
     others = sorted({*BACKENDS, *entry_points(group=_ENTRY_POINTS).names})
