@@ -46,7 +46,7 @@ def assert_safe(tile: Any) -> None:
 def states(tile: Any, *without: Widget) -> str:
     """The whole state that JupyterLab could store in the notebook, but for some parts."""
     return json.dumps(
-        [part.get_state() for part in parts_of(tile) if part not in without], default=lambda value: repr(value)
+        [part.get_state() for part in parts_of(tile) if part not in without], default=repr, ensure_ascii=False
     )
 
 

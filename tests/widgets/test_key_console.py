@@ -10,7 +10,7 @@ import pytest
 from ipywidgets import HTML
 
 import kmskit
-from kmskit import KeySpec, Kms
+from kmskit import Key, KeySpec, Kms
 from kmskit.emulator import Cloud
 from kmskit.testing import hostile
 from kmskit.widgets import KeyConsole
@@ -107,6 +107,31 @@ def test_of_several_searches_the_last_one_counts(kms: Kms, console_of: Opener) -
     assert titles(console) == ["key-12"]
 
 
+def test_a_search_that_is_no_longer_wanted_is_given_up(kms: Kms, console_of: Opener) -> None:
+    for number in range(30):
+        kms.create_key(f"key-{number:02}")
+    console = console_of(kms, page=5)
+    begun, go, pulled, seen = threading.Event(), threading.Event(), [], []
+
+    def slow(source: Iterator[Key]) -> Iterator[Key]:
+        for key in source:
+            begun.set()
+            go.wait(30)
+            pulled.append(key)
+            yield key
+
+    console._listing._source = slow(console._listing._source)
+    console.list.observe(lambda change: seen.append(len(change["new"])), "rows")
+    console.search.value = "no such"
+    begun.wait(30)
+    console.search.value = "key-0"
+    go.set()
+    console.settle()
+    assert len(titles(console)) == 5
+    assert len(pulled) == 1
+    assert 0 not in seen  # What the first search found was not shown.
+
+
 def test_the_store_filters_by_spec_usage_and_state(any_kms: Kms, console_of: Opener) -> None:
     any_kms.create_key("orders")
     any_kms.create_key("sealed", spec="RSA_2048", usage="ENCRYPT_DECRYPT")
@@ -182,6 +207,16 @@ def test_a_key_is_rotated_by_hand_and_by_itself(any_kms: Kms, console_of: Opener
     console.detail.stop_rotation.click()
     console.settle()
     assert any_kms.key("orders").rotation_period is None
+
+
+def test_a_second_click_rotates_no_second_time(kms: Kms, console_of: Opener) -> None:
+    kms.create_key("orders")
+    console = console_of(kms)
+    choose(console, "orders")
+    console.detail.rotate.click()
+    console.detail.rotate.click()
+    console.settle()
+    assert len(kms.key("orders").versions) == 2
 
 
 def test_why_a_key_cannot_be_rotated_is_told(any_kms: Kms, console_of: Opener) -> None:
@@ -321,18 +356,18 @@ def test_a_key_is_made_and_chosen(any_kms: Kms, console_of: Opener) -> None:
 
 
 def test_a_new_key_is_seen_though_others_are_not_fetched_yet(kms: Kms, console_of: Opener) -> None:
-    for number in range(20):
-        kms.create_key(f"key-{number:02}")
-    console = console_of(kms, page=5)
+    others = [f"key-{number:03}" for number in range(600)]  # More than the store hands over at once.
+    for alias in others:
+        kms.create_key(alias)
+    console = console_of(kms, page=400)
     console.new.click()
     console.form.alias.value = "mine"
     console.form.create.click()
     console.settle()
-    assert titles(console)[0] == "mine"
-    for _ in range(4):
-        console.more.click()
+    assert titles(console) == ["mine", *others[:399]]
+    console.more.click()
     console.settle()
-    assert sorted(titles(console)) == sorted(["mine", *(f"key-{number:02}" for number in range(20))])
+    assert titles(console) == ["mine", *others]
 
 
 def test_what_cannot_be_made_is_told_and_stays_in_the_form(kms: Kms, console_of: Opener) -> None:

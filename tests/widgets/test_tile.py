@@ -160,13 +160,15 @@ def test_a_closed_tile_has_no_thread_and_takes_no_work() -> None:
 
 def test_calls_that_wait_when_the_tile_is_closed_are_not_made() -> None:
     tile, go, begun = Shown(), threading.Event(), threading.Event()
+    workers: list[threading.Thread] = []
     made: list[int] = []
-    tile.work(lambda: begun.set() or go.wait(30), lambda _: None)
+    tile.work(lambda: workers.append(threading.current_thread()) or begun.set() or go.wait(30), lambda _: None)
     tile.work(lambda: made.append(1), lambda _: None)
     begun.wait(30)
     tile.close()
     go.set()
-    tile.settle()
+    workers[0].join(30)
+    assert not workers[0].is_alive()
     assert made == []
 
 
