@@ -53,7 +53,6 @@ class ByteField:
         """A field of an envelope."""
         value = field.value
         text = f"{value:,}" if isinstance(value, int) else value.hex() if isinstance(value, bytes) else value or ""
-        # Frames' places and lengths are known without being read; only what is drawn at random differs.
         colour = colour_of(field.group)
         return cls(field.offset, field.end, field.name, field.meaning, text, field.group, colour, field.random)
 

@@ -39,7 +39,7 @@ class Lifecycle(Tile):
             name: controls.button(name, self._doing(name, act), tip=tip) for name, (act, tip) in acts.items()
         }
         self.again = controls.button("Start over", self.restart, tip="A new key, and a clock at its beginning")
-        self.state, self.drawing = controls.say(kind="facts-line"), controls.say(kind="picture")
+        self.state, self.drawing = controls.say(), controls.say(kind="picture")
         head = controls.box(
             "bar", controls.say(controls.heading("Which ciphertexts open", "every mark is a try")), self.again
         )

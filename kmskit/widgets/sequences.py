@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import atexit
 from collections.abc import Callable
 from contextlib import closing
-from functools import partial
+from functools import cache, partial
 from tempfile import TemporaryDirectory
 
 from kmskit import envelope, markup, softhsm
@@ -21,7 +22,7 @@ _CARD = b"4111 1111 1111 1111"  # Made up, and never shown: a diagram tells of w
 def _direct() -> Sequence:
     recorder = Recorder()
     with closing(recorder.kms) as kms:
-        key, story = kms.create_key("cards"), Sequence(recorder)
+        key, story = kms.create_key(), Sequence(recorder)
         row = story.ask(lambda: key.encrypt(_CARD), stores="ciphertext")
         story.ask(lambda: key.decrypt(row), loads="ciphertext")
     return story
@@ -30,7 +31,7 @@ def _direct() -> Sequence:
 def _envelope() -> Sequence:
     recorder, both = Recorder(), "ciphertext, wrapped data key"
     with closing(recorder.kms) as kms:
-        key, story = kms.create_key("cards"), Sequence(recorder)
+        key, story = kms.create_key(), Sequence(recorder)
         message = story.ask(lambda: envelope.encrypt(_CARD, [key]), here="plaintext", stores=both)
         story.ask(lambda: envelope.decrypt(message, [key]), loads=both, here="plaintext")
     return story
@@ -49,15 +50,21 @@ def _server_side() -> Sequence:
     return story
 
 
+@cache
+def _folder() -> str:
+    """Where the token lies, until the kernel ends: each further one would take a copy of SoftHSM's library."""
+    folder = TemporaryDirectory(prefix="kmskit-")
+    atexit.register(folder.cleanup)
+    return folder.name
+
+
 def _hsm() -> Sequence:
-    with TemporaryDirectory(prefix="kmskit-") as folder:
-        recorder = Recorder(softhsm.token(folder).uri)
-        with closing(recorder.kms) as kms:
-            key, story = kms.create_key("cards"), Sequence(recorder, keys="HSM")
-            row = story.ask(lambda: key.encrypt(_CARD), stores="ciphertext")
-            story.ask(lambda: key.decrypt(row), loads="ciphertext")
-            both = "ciphertext, wrapped data key"
-            story.ask(lambda: envelope.encrypt(_CARD, [key]), here="plaintext", stores=both)
+    recorder, both = Recorder(softhsm.token(_folder()).uri), "ciphertext, wrapped data key"
+    with closing(recorder.kms) as kms:
+        key, story = kms.create_key(), Sequence(recorder, keys="HSM")
+        row = story.ask(lambda: key.encrypt(_CARD), stores="ciphertext")
+        story.ask(lambda: key.decrypt(row), loads="ciphertext")
+        story.ask(lambda: envelope.encrypt(_CARD, [key]), here="plaintext", stores=both)
     return story
 
 
@@ -73,7 +80,7 @@ class Sequences(Tile):
     """Sequence diagrams, step by step: direct, envelope, server-side and with an HSM.
 
     Whenever a way is chosen its calls are made: on keys in memory, on an emulator, or on a SoftHSM token in a temporary
-    folder. Nothing stays behind.
+    folder. Nothing stays behind when the kernel ends.
 
     Args:
         way: which one is shown first: `direct`, `envelope`, `server-side` or `hsm`.

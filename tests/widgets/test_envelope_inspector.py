@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -166,11 +167,16 @@ def test_a_context_of_thousands_of_pairs_is_listed_in_part(key: Key) -> None:
     assert len(shown.field.options) <= 201
 
 
-def test_no_plaintext_is_shown_or_kept(message: bytes, key: Key) -> None:
+def test_no_plaintext_is_shown_kept_or_logged(
+    message: bytes, key: Key, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
+) -> None:
+    caplog.set_level(logging.DEBUG)
     shown = EnvelopeInspector(message, keys=[key])
     shown.settle()
+    shown.map.flip(len(message) - 1)
+    shown.settle()
     kept = repr([vars(shown), shown.get_state(), shown.still(), [part.get_state() for part in shown.children]])
-    assert "4111 1111" not in kept
+    assert "4111 1111" not in kept + caplog.text + "".join(capfd.readouterr()) + repr(shown)
 
 
 def test_its_thread_ends_with_it(message: bytes, key: Key) -> None:

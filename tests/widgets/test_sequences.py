@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 import kmskit
+from kmskit.widgets import sequences
 from kmskit.widgets.sequences import Sequences
 from tests import parts
 from tests.widgets.looking import assert_safe, states
@@ -46,6 +47,15 @@ def test_an_hsm_gets_the_data_key_from_outside() -> None:
     assert (wrapping.sender, wrapping.receiver, wrapping.text) == ("app", "HSM", "Encrypt")
 
 
+def test_an_hsm_is_used_again_by_the_next_widget() -> None:
+    try:
+        kmskit.softhsm.module_path()
+    except kmskit.ConfigurationError:
+        parts.missing("SoftHSM")
+    first, second = Sequences("hsm"), Sequences("hsm")
+    assert repr(first) == repr(second)
+
+
 def test_it_is_walked_through_message_by_message() -> None:
     shown = Sequences()
     shown.settle()
@@ -77,6 +87,7 @@ def test_no_such_way() -> None:
 
 
 def test_a_way_that_cannot_be_gone_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
+    sequences._folder.cache_clear()
     monkeypatch.setattr("kmskit.backends.pkcs11.places.find_modules", list)
     monkeypatch.setattr("kmskit.softhsm.find_modules", list)
     shown = Sequences("hsm")
