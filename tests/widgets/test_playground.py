@@ -304,15 +304,14 @@ def test_what_is_typed_and_decrypted_is_kept_nowhere_else(
     playground.text.value = "something else"  # So that the secret is in no field any more.
     do(playground, "check")
     assert sent[-1] == {"reveal": SECRET}
+    fields = (playground.text, playground.context)
+    shown = [states(playground, *fields)]
     playground.text.value = SECRET
     do(playground, "flip", "check")
+    shown.append(states(playground, *fields))
     playground.context.value = SECRET
     do(playground, "make", "check")
-    shown = [
-        states(playground, playground.text, playground.context),
-        repr(playground),
-        repr(list(parts_of(playground))),
-    ]
+    shown += [states(playground, *fields), repr(playground), repr(list(parts_of(playground)))]
     shown += [*playground.still().values(), playground._repr_mimebundle_()["text/plain"], caplog.text]
     for text in shown:
         for form in (SECRET, SECRET.encode().hex(), ascii(SECRET)[1:-1]):
