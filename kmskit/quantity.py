@@ -16,7 +16,7 @@ def amount(size: float) -> str:
 def digits(value: float) -> str:
     """A number: `0.58`, `3.4`, `12,000`."""
     short = float(f"{value:.2g}")
-    return f"{short:,.0f}" if abs(short) >= 10 else f"{short:g}"
+    return f"{short:,.0f}" if abs(short) >= 10 else f"{short:.10f}".rstrip("0").rstrip(".")
 
 
 def duration(seconds: float) -> str:

@@ -19,13 +19,15 @@ from kmskit.bench.throughput import throughput
 
 # Operations, specs, sizes, numbers of threads.
 _RECORDED = (
-    (("encrypt", "decrypt", "envelope", "open_envelope"), ("AES_256",), (64, 1 << 10, 1 << 14, 1 << 18, 1 << 22), (1,)),
+    (("encrypt", "decrypt"), ("AES_256",), (64, 1 << 10, 4 << 10, 64 << 10), (1,)),
+    (("envelope", "open_envelope"), ("AES_256",), (64, 1 << 10, 64 << 10, 1 << 20, 16 << 20), (1,)),
     (("sign", "verify"), ("EC_P256", "RSA_2048"), (64,), (1,)),
     (("mac", "generate_data_key"), ("AES_256", "HMAC_256"), (64,), (1,)),
     (("sign",), ("RSA_2048",), (64,), (2, 8)),
     (("encrypt",), ("AES_256",), (64,), (2, 8)),
 )
-_LATENCY = 0.013, "13 ms a call, the mean in sample output of the vendor's benchmark tool"
+# The mean in the sample output of its benchmark tool (aliyun/alibabacloud-kms-python-sdk), and all that it publishes.
+_LATENCY = 0.013, "the vendor's sample, 13 ms a call"
 
 
 def _recorded(folder: Path) -> Iterator[Row]:

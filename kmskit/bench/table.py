@@ -26,6 +26,7 @@ __all__ = ["NOISY", "Row", "ThroughputTable", "extra"]
 
 _EMULATED = "emulator on loopback, not the cloud"
 NOISY = 0.15
+_FIRM = "\u00a0"  # A figure and its unit stay on one line.
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,8 +182,10 @@ class ThroughputTable:
         return markup.columns(*self.cells(markup.volatile_text))
 
     def _repr_html_(self) -> str:
-        headers, rows = self.cells(lambda figure: markup.volatile_html(figure.strip()))
-        return markup.table(headers, rows, note=self.machine or None)
+        headers, rows = self.cells(lambda figure: markup.volatile_html(figure.strip().replace(" ", _FIRM)))
+        at = headers.index("size")
+        firm = ([*row[:at], row[at].replace(" ", _FIRM), *row[at + 1 :]] for row in rows)
+        return markup.table(headers, firm, note=self.machine or None)
 
 
 def extra(module: str) -> Any:

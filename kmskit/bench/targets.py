@@ -133,6 +133,7 @@ def pyca(name: str, message: bytes) -> Mapping[str, Work]:
         return {
             "encrypt": lambda: cipher.encrypt(os.urandom(12), message, None),
             "decrypt": partial(cipher.decrypt, _NONCE, cipher.encrypt(_NONCE, message, None), None),
+            "generate_data_key": lambda: cipher.encrypt(os.urandom(12), os.urandom(len(message)), None),
             "envelope": partial(_returned, len(frames.sealed), frames.seal_into),
             "open_envelope": partial(_returned, len(message), frames.open_into),
         }

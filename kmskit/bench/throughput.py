@@ -20,7 +20,7 @@ from kmskit.progress import Progress, track
 __all__ = ["Target", "throughput"]
 
 Target: TypeAlias = kmskit.Kms | str | Library
-_TURNS, _DATA_KEY = 5, 32
+_TURNS, _DATA_KEY = 9, 32
 
 
 def throughput(
@@ -114,7 +114,10 @@ def _prepared(row: Row, target: KmsTarget | Library, price: float | None) -> tup
         work = target(row.spec, message).get(row.operation)
         return (row, work) if work else (replace(row, note=f"has no {row.operation} with {row.spec}"), None)
     try:
-        work = target.job(row.operation, row.spec, message)
+        try:
+            work = target.job(row.operation, row.spec, message)
+        except kmskit.ServiceUnavailableError:  # One broken connection is no reason to leave a row out.
+            work = target.job(row.operation, row.spec, message)
         before = target.kms.calls
         work()
     except kmskit.KmsError as error:

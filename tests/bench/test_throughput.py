@@ -34,10 +34,7 @@ def test_each_operation_is_measured_with_the_specs_that_are_for_it(kms: kmskit.K
     assert {row.size for row in table.where(operation="generate_data_key")} == {32}
     assert {row.size for row in table.where(operation="sign")} == {64, 100}
     for row in table:
-        if row.rate is None:
-            assert (row.target, row.operation) == ("pyca", "generate_data_key")
-            continue
-        assert row.rate > 0
+        assert row.rate
         assert row.spread is not None
         assert row.p50 is not None
         assert row.p99 is not None
@@ -94,7 +91,7 @@ def test_what_cannot_be_asked_for_is_refused_at_once(
 def test_progress_counts_up_to_its_total(kms: kmskit.Kms) -> None:
     seen: list[tuple[int, int]] = []
     throughput(kms, ["encrypt"], [16, 32], 0.005, lambda done, total: seen.append((done, total)))
-    assert seen == [(done, 10) for done in range(1, 11)]
+    assert seen == [(done, 18) for done in range(1, 19)]
 
 
 def test_an_interrupt_gives_what_was_measured_so_far(kms: kmskit.Kms) -> None:
@@ -144,7 +141,7 @@ def test_the_baseline_does_the_same_work(kms: kmskit.Kms, spec: str) -> None:
         done = job()
         if name in ("decrypt", "open_envelope"):
             assert done == bytes(1000)
-        elif name in ("encrypt", "envelope"):
+        elif name in ("encrypt", "envelope", "generate_data_key"):
             assert len(done) == 1016
             assert name == "envelope" or job() != done
         elif name == "mac":

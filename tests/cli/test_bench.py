@@ -74,7 +74,7 @@ def test_on_a_terminal_it_shows_progress_and_an_interrupt_ends_it_early(terminal
         assert running.stdin is not None
         assert running.stdout is not None
         shown = b""
-        while b"1/10" not in shown:
+        while b"1/18" not in shown:
             shown += os.read(running.stdout.fileno(), 1000)
         running.stdin.write(b"\x03")
         running.stdin.flush()
