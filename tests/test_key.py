@@ -52,6 +52,9 @@ def test_an_unpickled_key_opens_on_first_use(tmp_path: Path) -> None:
     with kmskit.connect(f"software://{tmp_path}/keys.db") as kms:
         key = kms.create_key("orders", description="card numbers")
         twin = pickle.loads(pickle.dumps(key))
+        assert isinstance(twin, kmskit.Key)
+        assert twin == key
+        assert not hasattr(twin, "_ipython_display_")
         assert set(vars(twin)) == {"kms", "id"}
         assert twin.description == "card numbers"
         twin.kms.close()
