@@ -96,7 +96,7 @@ def test_a_byte_is_chosen_flipped_and_refused(page: Page, show: Shower, artifact
     expect(status).to_contain_text("It opens")
 
     commitment = of_field(tile, "commitment")
-    tile.get_by_label("Field").select_option(label=f"{commitment} · seal: commitment")
+    tile.get_by_label("Field", exact=True).select_option(label=f"{commitment} · seal: commitment")
     expect(byte(tile, commitment)).to_have_attribute("aria-selected", "true")
     expect(panel).to_contain_text("of the data key: no other one is accepted")
     tile.get_by_text("fields as a list").click()
@@ -107,7 +107,7 @@ def test_a_byte_is_chosen_flipped_and_refused(page: Page, show: Shower, artifact
 def test_bytes_are_walked_by_keyboard_alone(page: Page, show: Shower) -> None:
     tile = show("inspector-keyboard", INSPECTOR.format(context={"tenant": "acme"}))
     expect(tile.get_by_role("status")).to_contain_text("It opens")
-    tile.get_by_label("Field").focus()
+    tile.get_by_label("Field", exact=True).focus()
     page.keyboard.press("Tab")  # The button is disabled, since nothing was flipped: so to the grid, its one tab stop.
     expect(byte(tile, 0)).to_be_focused()
     for key, offset in {"ArrowDown": 16, "ArrowRight": 17, "End": 31, "Home": 16, "PageDown": 144}.items():
