@@ -6,6 +6,7 @@ shown as text by the page, and never as markup; control characters become escape
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -14,6 +15,7 @@ from ipywidgets import HTML, BoundedIntText, Button, Dropdown, HBox, Text, Texta
 from kmskit import markup
 
 __all__ = [
+    "alias_label",
     "box",
     "button",
     "choice",
@@ -30,6 +32,9 @@ __all__ = [
     "stack",
     "text",
 ]
+
+
+_SCRATCH_MARK = re.compile(r"^⟨nb-[0-9a-f]{8}-⟩")
 
 
 class _Typed(Textarea):  # type: ignore[misc]  # ipywidgets carries no types.
@@ -142,6 +147,11 @@ def _box(made: Any, kind: str) -> Any:
 def show(part: Any, shown: bool = True) -> None:
     """Let a part be seen, or not."""
     (part.remove_class if shown else part.add_class)("kms-hidden")
+
+
+def alias_label(alias: str) -> str:
+    """An alias where only text is shown: without the random prefix of a scratch Kms, as its notebook writes it."""
+    return _SCRATCH_MARK.sub("", markup.alias_text(alias))
 
 
 def pairs_of(lines: str, argument: str) -> Mapping[str, str]:

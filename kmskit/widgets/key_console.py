@@ -276,11 +276,13 @@ class KeyConsole(Tile):
 
     def still(self) -> dict[str, str]:
         """A table of the first keys. It waits for them, as a cell that lists keys does."""
-        self._loaded.wait(_STILL_SECONDS)
+        there = self._loaded.wait(_STILL_SECONDS)
         where = markup.volatile_html(f"{self.kms.backend} {place(self.kms)}")
         title = markup.Html(f"<div><b>Keys</b> {where}</div>")
         if self._refusal is not None:
             return {"text/html": title + refusal_html(self._refusal)}
+        if not there:
+            return {"text/html": f"{title}<div>The keys have not come yet.</div>"}
         keys = list(self._listing.keys)
         rows = [_still_row(key) for key in keys[:_IN_STILL]]
         note = "There are more keys." if len(keys) > _IN_STILL else "Run the cell to search, make and change keys."

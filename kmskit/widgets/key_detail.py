@@ -112,7 +112,9 @@ class KeyDetail(VBox):  # type: ignore[misc]  # ipywidgets carries no types.
         controls.show(self.move, False)
         self._show_aliases(_known(lambda: key.aliases) or ())
         rotates_itself = f"It rotates by itself every {period.days} days." if period else ""
-        self._note("state", reasons, "enable", "disable")
+        told = _known(lambda: key.state) is not None
+        undescribed = "" if told else "This user may not describe the key, so the service decides what can be done."
+        self._note("state", reasons, "enable", "disable", first=undescribed)
         self._note("rotation", reasons, "rotate", "set_rotation", first=rotates_itself)
         self._note("aliases", reasons, "add_alias")
         self._note("deletion", reasons, "schedule_deletion", "cancel_deletion")
@@ -137,7 +139,7 @@ class KeyDetail(VBox):  # type: ignore[misc]  # ipywidgets carries no types.
         controls.show(self.chips, bool(aliases))
 
     def _chip(self, alias: str) -> Any:
-        shown = markup.printable(str(alias))
+        shown = controls.alias_label(alias)
         remove = partial(self._act, "Taking the alias away", lambda key: key.remove_alias(alias), f"{shown} is free.")
         return controls.button(f"{shown}  ×", remove, "chip", f"Remove the alias {shown}")
 

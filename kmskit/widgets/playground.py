@@ -308,7 +308,7 @@ def _context(key: Key, pairs: str) -> Any:
 def _title(key: Key) -> str:
     """A key in the list to choose from, which holds text only."""
     try:
-        name = markup.printable(str(key.aliases[0])) if key.aliases else key.id
+        name = controls.alias_label(key.aliases[0]) if key.aliases else key.id
         state = "" if key.state == "ENABLED" else f", {key.state}"
     except KmsError:
         name, state = markup.printable(key.id), ""

@@ -12,6 +12,7 @@ from ipywidgets import HTML
 import kmskit
 from kmskit import Key, KeySpec, Kms
 from kmskit.emulator import Cloud
+from kmskit.notebook import scratch
 from kmskit.testing import hostile
 from kmskit.widgets import KeyConsole
 from tests.widgets.looking import assert_safe, masked, parts_of
@@ -442,7 +443,8 @@ def test_one_who_may_not_list_opens_a_key_by_its_name(cloud: Cloud, cloud_kms: K
     assert console.selected is not None
     assert len(console.list.rows) == 1
     assert "not told" in console.list.rows[0]["html"]
-    assert not console.detail.disable.disabled  # The service decides.
+    assert not console.detail.disable.disabled
+    assert "the service decides" in console.detail.notes["state"].value
     console.detail.disable.click()
     console.settle()
     assert "AccessDeniedError" in console.told
@@ -471,6 +473,19 @@ def test_the_same_table_is_stored_on_every_backend(
     (table,) = stored
     for cell in ("orders", "AES_256", "SIGN_VERIFY", "DISABLED", "team = payments"):
         assert cell in table
+
+
+def test_the_prefix_of_a_scratch_notebook_is_no_part_of_a_label(console_of: Opener) -> None:
+    with scratch() as kms:
+        kms.create_key("orders")
+        console = console_of(kms)
+        console.list.selected = console.list.rows[0]["id"]
+        (chip,) = console.detail.chips.children
+        assert chip.description == "orders  ×"
+        chip.click()
+        console.settle()
+        assert console.selected is not None
+        assert console.selected.aliases == ()
 
 
 def test_the_stored_table_waits_for_the_keys(cloud_kms: Kms) -> None:
