@@ -12,7 +12,9 @@ from pathlib import Path
 
 import kmskit
 from kmskit.bench.measure import machine
-from kmskit.bench.ratios import Verdict, compare, connect, emulator_process, in_memory, ratios, table
+from kmskit.bench.places import connect, emulator_process, in_memory
+from kmskit.bench.promises import promises
+from kmskit.bench.ratios import Verdict, compare, table
 from kmskit.bench.scale import grow
 from kmskit.bench.table import Row, ThroughputTable
 from kmskit.bench.throughput import throughput
@@ -48,7 +50,7 @@ def record(folder: Path) -> None:
 def judge() -> bool:
     """Print the ratios. Whether a floor is missed by more than the noise."""
     with ExitStack() as stack:
-        figures = compare([*ratios(stack)])
+        figures = compare([*promises(stack)])
     sys.stdout.write(f"{machine()}\n\n{table(figures)}\n")
     return any(figure.verdict is Verdict.MISSED for figure in figures)
 

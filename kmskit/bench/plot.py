@@ -59,15 +59,17 @@ def panels(
     """
     names = dict.fromkeys(name for lines in found.values() for name in lines)
     looks = {name: _LOOKS[at % len(_LOOKS)] for at, name in enumerate(names)}
-    columns = min(3, len(found)) or 1
+    columns = min(2, len(found)) or 1
     rows = -(-len(found) // columns)
     with rc_context({"font.size": 9, "text.color": INK, "axes.edgecolor": RULE, "axes.labelcolor": GREY}):
-        plot = Plot(figsize=(4.2 * columns, 3.0 * rows), layout="constrained", facecolor=_PANEL)
+        plot = Plot(figsize=(4.6 * columns, 2.9 * rows), layout="constrained", facecolor=_PANEL)
         plot.recorded = recorded
         for at, (title, lines) in enumerate(found.items(), 1):
             panel = plot.add_subplot(rows, columns, at, facecolor=_PANEL, xscale="log", yscale="log")
             panel.set_title(title, loc="left", fontweight="bold")
             panel.set_ylabel(label)
+            if len(names) > len(_LOOKS):  # Then they cannot mean the same in all panels.
+                looks = dict(zip(lines, _LOOKS, strict=False))
             _draw(panel, lines, looks, partial(across, title), up)
     return plot
 
@@ -79,7 +81,10 @@ def _draw(panel: Axes, lines: Lines, looks: Mapping[str, tuple[str, str]], acros
     # The names stand right of the points.
     reach = wide[-1] / wide[0] if len(wide) > 1 else 10.0
     panel.set(xlim=(wide[0] / reach**0.08, wide[-1] * reach**0.75), ylim=(low, top))
-    panel.set_xticks(wide[:: -(-len(wide) // 5)])
+    ticks = wide[:1]
+    for x in wide:  # Not where they would cover each other.
+        ticks += [x] * (x > ticks[-1] * reach**0.22)
+    panel.set_xticks(ticks)
     panel.xaxis.set_major_formatter(FuncFormatter(lambda x, _: across(x)))
     panel.yaxis.set_major_formatter(FuncFormatter(lambda y, _: up(y)))
     panel.xaxis.set_minor_locator(NullLocator())
