@@ -20,7 +20,7 @@ EXTRAS = {
     "alibaba": ("alibabacloud-kms20160120", "alibabacloud-credentials"),
     "pkcs11": ("python-pkcs11",),
     "emulator": ("uvicorn", "httptools"),
-    "notebook": ("jupyterlab", "ipywidgets", "ipykernel", "pandas", "matplotlib", "tqdm"),
+    "notebook": ("jupyterlab", "ipywidgets", "anywidget", "ipykernel", "pandas", "matplotlib", "tqdm"),
     "cli": ("click", "rich", "tqdm"),
     "bench": ("pandas", "matplotlib", "tqdm"),
 }
