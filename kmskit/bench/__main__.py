@@ -34,7 +34,7 @@ _LATENCY = 0.013, "the vendor's sample, 13 ms a call"
 
 def _recorded(folder: Path) -> Iterator[Row]:
     with ExitStack() as stack:
-        cloud, _ = stack.enter_context(emulator_process(folder))
+        cloud = stack.enter_context(emulator_process(folder))
         token = kmskit.softhsm.token(folder / "token").uri
         targets = {"pyca": "pyca", "software": "software:?memory=1", "SoftHSM": token, "emulator": connect(cloud)}
         for operations, specs, sizes, threads in _RECORDED:

@@ -26,8 +26,8 @@ def in_memory() -> Iterator[Path]:
 
 
 @contextmanager
-def emulator_process(folder: Path) -> Iterator[tuple[dict[str, str], int]]:
-    """An emulator in a process of its own, as a program under test has it: its environment, and its process id.
+def emulator_process(folder: Path) -> Iterator[dict[str, str]]:
+    """An emulator in a process of its own, as a program under test has it: its environment.
 
     Its user is a RAM user, so that each call's signature is checked and its policies decided.
     """
@@ -39,7 +39,7 @@ def emulator_process(folder: Path) -> Iterator[tuple[dict[str, str], int]]:
             if process.poll() is not None:
                 raise RuntimeError("the emulator did not start")
             time.sleep(0.02)
-        yield dict(line.split("=", 1) for line in told.read_text().splitlines()), process.pid
+        yield dict(line.split("=", 1) for line in told.read_text().splitlines())
     finally:
         process.terminate()
         process.wait()

@@ -5,9 +5,8 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import time
 import tracemalloc
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from functools import partial
 from itertools import count, islice
@@ -21,9 +20,10 @@ from kmskit import emulator, envelope, softhsm
 from kmskit.bench import peers
 from kmskit.bench.measure import Timed, Work
 from kmskit.bench.places import connect, emulator_process, in_memory
+from kmskit.bench.rate import seconds_a_call
 from kmskit.bench.ratios import Ratio
 from kmskit.bench.targets import FRAME, SEALED_FRAME, Frames, KmsTarget, Library, pyca
-from kmskit.quantity import amount, duration
+from kmskit.quantity import amount, digits, duration
 from kmskit.uri import Uri
 
 __all__ = ["promises"]
@@ -49,7 +49,7 @@ _ROWS: tuple[tuple[str, str, str, int, dict[str, float | None]], ...] = (
 )
 """Target, operation, spec, bytes (0: the large message), and the peers with the floors of the ratios to them."""
 
-_LATENCY, _CALLS = 0.02, 200
+_LATENCY = 0.02
 _PEAK_LIMIT = 64 << 20  # The interpreter and all its libraries included.
 
 # Run by a new interpreter, in which nothing is imported or open yet. Each prints a number: seconds, seconds, bytes.
@@ -78,7 +78,7 @@ def promises(stack: ExitStack, size: int = 64 << 20, large: int = 1 << 30, keys:
     kms = stack.enter_context(kmskit.connect("software:?memory=1"))
     tokens = [softhsm.token(folder / name) for name in ("few", "all")]  # Names of one length: files are opened.
     token, crowded = (KmsTarget(stack.enter_context(kmskit.connect(each.uri))) for each in tokens)
-    environment, process = stack.enter_context(emulator_process(folder))
+    environment = stack.enter_context(emulator_process(folder))
     # The vendor's SDK would send what is meant for loopback to a proxy, too.
     stack.enter_context(patch.dict(os.environ, {name: "" for name in os.environ if name.lower().endswith("_proxy")}))
     targets = {"software": KmsTarget(kms), "SoftHSM": token}
@@ -101,7 +101,7 @@ def promises(stack: ExitStack, size: int = 64 << 20, large: int = 1 << 30, keys:
         for peer, floor in others.items():
             yield _timed(what, ours, peer, libraries[peer](spec, given)[operation], floor)
     yield from _envelopes(targets["software"].key(), message, folder)
-    yield from _elsewhere(token.key(), crowded, cloud.key(), process, stack)
+    yield from _elsewhere(token.key(), crowded, cloud.key(), environment, stack)
     yield from _limits(folder, large, keys)
 
 
@@ -164,7 +164,7 @@ def _loop(work: Callable[..., object], source: Path, target: Path, read: int, wr
 
 
 def _elsewhere(
-    key: kmskit.Key, crowded: KmsTarget, remote: kmskit.Key, process: int, stack: ExitStack
+    key: kmskit.Key, crowded: KmsTarget, remote: kmskit.Key, environment: Mapping[str, str], stack: ExitStack
 ) -> Iterator[Ratio]:
     """A crowded token, and the emulator, near and far."""
     for _ in range(399):
@@ -180,15 +180,10 @@ def _elsewhere(
     many, loop = partial(far.encrypt_many, items), lambda: [far.encrypt(item) for item in items]
     yield _timed("alibaba: encrypt_many of 40, 8 threads, 20 ms away", many, "a loop", loop, 3, perf_counter)
 
-    def computed() -> float:
-        """Seconds that the emulator's process computes for a call."""
-        clock = (~process << 3) | 2  # As Linux numbers the clocks of processes: clock_getcpuclockid(3).
-        start = time.clock_gettime(clock)
-        for _ in range(_CALLS):
-            remote.encrypt(message)
-        return (time.clock_gettime(clock) - start) / _CALLS
-
-    yield _limit("emulator: computes for an Encrypt over HTTPS", computed, 0.001)
+    served = partial(seconds_a_call, environment, remote.id, message)
+    yield _limit(
+        "emulator, one process: Encrypt over HTTPS, 8 connections", served, 0.001, lambda s: f"{digits(1 / s)}/s"
+    )
 
 
 def _limits(folder: Path, large: int, keys: int) -> Iterator[Ratio]:

@@ -5,12 +5,15 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
 
 from kmskit import softhsm
 from kmskit.bench.measure import Timed
+from kmskit.bench.places import connect, emulator_process
 from kmskit.bench.promises import promises
+from kmskit.bench.rate import seconds_a_call
 from kmskit.bench.ratios import Ratio
 from tests.parts import missing
 
@@ -52,7 +55,7 @@ def test_every_promise_is_a_row_with_its_floor(rows: dict[tuple[str, str], Ratio
         "alibaba: encrypt 64 B, AES_256, over the vendor's SDK": 0.95,
         "alibaba: decrypt 64 B, AES_256, over the vendor's SDK": 0.95,
         "alibaba: encrypt_many of 40, 8 threads, 20 ms away, over a loop": 3,
-        "emulator: computes for an Encrypt over HTTPS, over its limit": 1,
+        "emulator, one process: Encrypt over HTTPS, 8 connections, over its limit": 1,
         "import kmskit, in a new process, over its limit": 1,
         "open a store of 30 keys, in a new process, over its limit": 1,
         "kms.key(alias) in it, over its limit": 1,
@@ -105,3 +108,12 @@ def test_proxies_of_the_user_are_left_alone_afterwards(monkeypatch: pytest.Monke
         next(promises(stack, size=1 << 16, large=1 << 16, keys=1))
         assert os.environ["https_proxy"] == ""
     assert os.environ["https_proxy"] == "http://127.0.0.1:9"
+
+
+def test_the_rate_is_that_of_calls_whose_signature_was_checked(tmp_path: Path) -> None:
+    with emulator_process(tmp_path) as environment, connect(environment) as kms:
+        key = kms.create_key()
+        assert 0 < seconds_a_call(environment, key.id, b"message", calls=20) < 1
+        forged = {**environment, "ALIBABA_CLOUD_ACCESS_KEY_SECRET": "another"}
+        with pytest.raises(RuntimeError, match="refused a call: 40"):
+            seconds_a_call(forged, key.id, b"message", calls=9)
