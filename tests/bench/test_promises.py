@@ -115,5 +115,5 @@ def test_the_rate_is_that_of_calls_whose_signature_was_checked(tmp_path: Path) -
         key = kms.create_key()
         assert 0 < seconds_a_call(environment, key.id, b"message", calls=20) < 1
         forged = {**environment, "ALIBABA_CLOUD_ACCESS_KEY_SECRET": "another"}
-        with pytest.raises(RuntimeError, match="refused a call: 40"):
+        with pytest.raises(RuntimeError, match="refused a call"):
             seconds_a_call(forged, key.id, b"message", calls=9)
