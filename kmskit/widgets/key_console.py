@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 
-from kmskit import CapabilityTable, Key, KeySpec, KeyState, KeyStateError, Kms, KmsError, markup
+from kmskit import AccessDeniedError, CapabilityTable, Key, KeySpec, KeyState, KeyStateError, Kms, KmsError, markup
 from kmskit.widgets import controls
 from kmskit.widgets.create_form import CreateForm
 from kmskit.widgets.key_detail import KeyDetail
@@ -91,11 +91,14 @@ class KeyConsole(Tile):
         chosen = {"spec": self.spec.value or None, "usage": self.usage.value or None, "state": self.state.value or None}
         self._listing = Listing(self.kms, **chosen)
         self._count = self._page
-        self._fill()
+        self._fill(lambda: self._let_open(by_name=False))
 
     def _search(self, _: object) -> None:
         self._count = self._page
-        self._fill()
+        if self._refusal is None:
+            self._fill()
+        else:
+            self.reload()
 
     def _show_more(self) -> None:
         self._count += self._page
@@ -135,7 +138,9 @@ class KeyConsole(Tile):
         return self._table
 
     def _show_keys(self, found: list[Key], *, more: bool) -> None:
-        self._refusal = None
+        if self._refusal is not None:
+            self._refusal = None
+            self.say("")
         self.list.note = "No key here is like that." if self._is_filtered() else "No keys yet: New key makes one."
         self.list.fill(found)
         self.list.busy = False
@@ -156,9 +161,13 @@ class KeyConsole(Tile):
         self.list.note = "The keys could not be listed."
         self.shown.value = ""
         self.refuse(error)
-        controls.show(self._filters, False)
-        controls.show(self.by_name)
+        self._let_open(isinstance(error, AccessDeniedError))
         self._loaded.set()
+
+    def _let_open(self, by_name: bool) -> None:
+        """Keys are found by looking through them or, by one who may not, by their names."""
+        controls.show(self._filters, not by_name)
+        controls.show(self.by_name, by_name)
 
     def _open(self) -> None:
         self.work(self.by_name.opening(self.kms), self._take_in, "Opening the key")

@@ -7,7 +7,7 @@ from functools import partial
 from itertools import islice
 from typing import Any
 
-from kmskit import CapabilityTable, Key, KeySpec, KeyUsage, Kms, KmsError, Signature, markup
+from kmskit import AccessDeniedError, CapabilityTable, Key, KeySpec, KeyUsage, Kms, KmsError, Signature, markup
 from kmskit.algorithms import SPECS
 from kmskit.widgets import controls
 from kmskit.widgets.answer import Answer
@@ -121,13 +121,14 @@ class Playground(Tile):
                 buttons = [controls.button(f"Make {_STARTERS[spec]}", partial(self._start, spec)) for spec in offered]
                 self.starters.children = [controls.say("There is no key yet.", "note"), *buttons]
             controls.show(self.starters, not keys)
+            controls.show(self.by_name, False)
 
         self.work(self.record.counted("list keys", call), listed, "Fetching the keys", refused=self._not_listed)
 
     def _not_listed(self, error: Exception) -> None:
         """Some may use keys and not list them: they open a key by its name."""
         self.refuse(error)
-        controls.show(self.by_name)
+        controls.show(self.by_name, isinstance(error, AccessDeniedError))
 
     def _offer(self, keys: list[Key], chosen: str | None = None) -> None:
         self._known = {key.id: key for key in keys}

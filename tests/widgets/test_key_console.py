@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from ipywidgets import HTML
@@ -450,6 +451,41 @@ def test_one_who_may_not_list_opens_a_key_by_its_name(cloud: Cloud, cloud_kms: K
     assert "AccessDeniedError" in console.told
     assert cloud_kms.key("orders").state == "ENABLED"
     assert_safe(console)
+
+
+def test_a_service_that_was_away_is_listed_again(tmp_path: Path, console_of: Opener) -> None:
+    with kmskit.emulator.start(data_dir=tmp_path) as cloud:
+        kms = cloud.connect(instance="software")
+        kms.create_key("orders")
+        console = console_of(kms)
+        ports = [int(place.rpartition(":")[2]) for place in (cloud.endpoint, *gateways_of(cloud))]
+    console.refresh.click()
+    console.settle()
+    assert "ServiceUnavailableError" in console.told
+    assert "hint" in console.told
+    assert "kms-hidden" in console.by_name._dom_classes  # Who may list needs no names.
+    with kmskit.emulator.start(data_dir=tmp_path, port=ports[0], instance_ports=(ports[1], ports[2])):
+        console.search.value = "orders"
+        console.settle()
+        assert titles(console) == ["orders"]
+        assert "ServiceUnavailableError" not in console.told
+
+
+def gateways_of(cloud: Cloud) -> list[str]:
+    return [cloud.instances[model].endpoint for model in ("software", "hardware")]
+
+
+def test_one_who_may_list_now_finds_the_keys(cloud: Cloud, cloud_kms: Kms, console_of: Opener) -> None:
+    cloud_kms.create_key("orders")
+    user = cloud.ram.create_user("app", policies=["AliyunKMSCryptoUserAccess"])
+    console = console_of(cloud.connect(user, instance="software"))
+    assert "kms-hidden" not in console.by_name._dom_classes
+    cloud.ram.attach("app", "AliyunKMSReadOnlyAccess")
+    console.refresh.click()
+    console.settle()
+    assert titles(console) == ["orders"]
+    assert "kms-hidden" in console.by_name._dom_classes
+    assert "kms-hidden" not in console._filters._dom_classes
 
 
 def test_the_gateways_and_cas_of_an_instance_are_told(cloud: Cloud, cloud_kms: Kms, console_of: Opener) -> None:
