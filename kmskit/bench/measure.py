@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import gc
 import math
 import os
 import platform
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from itertools import repeat
 from statistics import quantiles
 from time import perf_counter, process_time
@@ -52,13 +54,25 @@ class Timed:
         return found
 
     def _run(self, loop: Callable[[Work, int], object]) -> float:
-        with ThreadPoolExecutor(self._threads) as pool:
+        with ThreadPoolExecutor(self._threads) as pool, _no_collector():
             start = self._clock()
             if self._threads == 1:
                 loop(self.work, self._calls)
             else:
                 list(pool.map(loop, [self.work] * self._threads, [self._calls] * self._threads))
             return self._clock() - start
+
+
+@contextmanager
+def _no_collector() -> Iterator[None]:
+    """Python's garbage collector would charge one with what another left; timeit turns it off, too."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
 def _repeat(work: Work, calls: int) -> None:

@@ -40,12 +40,13 @@ class Plot(Figure):
         return out.getvalue()
 
     def _repr_mimebundle_(self, **_: object) -> dict[str, Any]:
-        titles = ", ".join(axes.get_title(loc="left") for axes in self.axes)
+        names = sorted({text.get_text() for axes in self.axes for text in axes.texts})
+        words = f"<Plot of {', '.join(axes.get_title(loc='left') for axes in self.axes)}: {', '.join(names)}>"
         if self.recorded:
-            return {"text/plain": f"<Plot of {titles}>", "image/svg+xml": self.svg()}
+            return {"text/plain": words, "image/svg+xml": self.svg()}
         out = io.BytesIO()
         self.savefig(out, format="png", dpi=110)
-        return {"text/plain": f"<Plot of {titles}>", "image/png": out.getvalue()}
+        return {"text/plain": words, "image/png": out.getvalue()}
 
 
 def panels(

@@ -110,7 +110,7 @@ def test_a_plot_of_what_was_just_measured_is_png_and_of_a_recorded_table_svg_tha
     live = ThroughputTable([FAST, BARE])
     shown = live.plot()._repr_mimebundle_()
     assert shown.keys() == {"text/plain", "image/png"}
-    assert shown["text/plain"] == "<Plot of encrypt>"
+    assert shown["text/plain"] == "<Plot of encrypt: pyca, software>"
     assert shown["image/png"].startswith(b"\x89PNG")
     recorded = ThroughputTable([FAST, BARE], machine="2 cores")
     first, second = (recorded.plot("megabytes")._repr_mimebundle_()["image/svg+xml"] for _ in range(2))
