@@ -3,7 +3,6 @@
 at(cloud.clock, "10:00")                          # the emulator's clock goes on to ten o'clock
 intruder = break_in(cloud, leaked, bucket)        # what he does stands here, and the reader finds it out
 Incident(calls, files, leaked.access_key_id)      # the picture of it, from the trail
-Drill(files).play(["lock", "renew"])              # the same incident again, to try out what helps
 """
 
 from __future__ import annotations
@@ -14,10 +13,8 @@ from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Protocol
 
-from kmskit import envelope, markup, svg
+from kmskit import markup, svg
 from kmskit.errors import KmsError
-from kmskit.key import Key
-from kmskit.kms import Kms
 from kmskit.notebook.intruder import Intruder
 from kmskit.notebook.pictures import Picture, cross, tick
 from kmskit.svg import BLUE, GREY, ORANGE, RED, TINTS
@@ -25,7 +22,7 @@ from kmskit.svg import BLUE, GREY, ORANGE, RED, TINTS
 if TYPE_CHECKING:
     from kmskit.emulator import Cloud, Identity
 
-__all__ = ["Call", "Drill", "Incident", "at", "break_in"]
+__all__ = ["Call", "Incident", "at", "break_in"]
 
 _LEFT, _WIDE, _HIGH, _TOP = 116, 78, 54, 70
 _SHORT = {"GenerateDataKey": "data key"}
@@ -168,85 +165,3 @@ def _legend(x: float, y: float) -> Iterator[str]:
     yield svg.text(x + 470, y, "written with it", 12, GREY)
     yield cross(x + 588, y - 4, GREY, 0.7)
     yield svg.text(x + 602, y, "refused", 12, GREY)
-
-
-class Drill:
-    """The incident once more, on an emulator of its own, as it stands when somebody notices.
-
-    The intruder does not sleep: before each step he asks the KMS for the data key of every file in the bucket.
-
-    Args:
-        files: name -> plaintext.
-
-    Attributes:
-        steps: name -> what it does.
-    """
-
-    def __init__(self, files: Mapping[str, bytes]) -> None:
-        from kmskit import emulator
-
-        self._files = dict(files)
-        self._cloud = emulator.start()
-        self._admin = self._cloud.connect(instance="software")
-        self._keys = {name: self._admin.create_key(name) for name in files}
-        self._cloud.ram.create_user("app", policies=["AliyunKMSCryptoUserAccess"])
-        self._leaked = self._cloud.ram.user("app")
-        self._program = self._cloud.connect(self._leaked, instance="software")
-        self._bucket = {name: self._sealed(name, plaintext) for name, plaintext in files.items()}
-        self._backup = dict(self._bucket)
-        self._intruder = break_in(self._cloud, self._leaked, self._bucket)
-        self.steps: dict[str, Callable[[], object]] = {
-            "rotate": lambda: [key.rotate() for key in self._keys.values()],
-            "lock": lambda: self._cloud.ram.set_access_key(self._leaked.access_key_id, active=False),
-            "renew": self._renew,
-            "restore": lambda: self._bucket.update(self._backup),
-            "reencrypt": lambda: self._bucket.update(
-                {name: self._sealed(name, self._read(name, self._admin)) for name in self._bucket}
-            ),
-            "destroy": lambda: [key.schedule_deletion(7) for key in self._keys.values()],
-        }
-
-    def play(self, steps: Iterable[str]) -> dict[str, bool]:
-        """Take the steps, and look.
-
-        Returns:
-            `asks`: the KMS still serves the intruder. `keeps`: a data key that he kept opens a file as it is now.
-            `forged`: a file has another text than it had. `stands`: the program cannot read all files.
-
-        Raises:
-            KeyError: there is no such step.
-        """
-        with self._cloud:
-            for step in steps:
-                for message in self._bucket.values():
-                    self._intruder.asks(message)
-                self.steps[step]()
-            asked = [self._intruder.asks(message) for message in self._bucket.values()]
-            return {
-                "asks": any(asked),
-                "keeps": any(self._intruder.opens(message) for message in self._bucket.values()),
-                "stands": not all(self._works(name) for name in self._files),
-                "forged": any(self._differs(name) for name in self._files),
-            }
-
-    def _renew(self) -> None:
-        self._program = self._cloud.connect(self._cloud.ram.create_access_key("app"), instance="software")
-
-    def _sealed(self, name: str, plaintext: bytes) -> bytes:
-        return envelope.encrypt(plaintext, [self._keys[name]], context={"tenant": name})
-
-    def _read(self, name: str, kms: Kms) -> bytes:
-        key: Key = kms.key(self._keys[name].id)
-        return envelope.decrypt(self._bucket[name], [key], require_context={"tenant": name})
-
-    def _works(self, name: str) -> bool:
-        try:
-            return self._read(name, self._program) is not None
-        except KmsError:
-            return False
-
-    def _differs(self, name: str) -> bool:
-        try:
-            return self._read(name, self._admin) != self._files[name]
-        except KmsError:
-            return False  # What nobody can read is told by `stands`.

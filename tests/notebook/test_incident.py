@@ -1,4 +1,4 @@
-"""The incident of the capstone: its clock, its picture, and the drill."""
+"""The incident of the capstone: its clock, its picture, and the break-in."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ import pytest
 
 from kmskit import emulator, envelope
 from kmskit.emulator import Cloud
-from kmskit.notebook.incident import Drill, Incident, at, break_in
+from kmskit.notebook.incident import Incident, at, break_in
 from kmskit.testing import hostile
 
 SVG = "{http://www.w3.org/2000/svg}"
 FILES = {name: f"order,amount\n1,12.50\n2,{len(name)}.25\n".encode() for name in ("acme", "borealis", "dorado")}
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def cloud() -> Iterator[Cloud]:
     with emulator.start() as cloud:
         yield cloud
@@ -68,31 +68,6 @@ def test_the_break_in_stands_in_the_trail_as_it_was_done(cloud: Cloud) -> None:
     assert [name for name in FILES if intruder.opens(before[name])] == ["acme", "dorado"]
     assert envelope.decrypt(bucket["dorado"], [keys["dorado"]]) == b"order,amount\n1,0.01\n2,0.01\n"
     assert {name: bucket[name] == before[name] for name in FILES} == {"acme": True, "borealis": True, "dorado": False}
-
-
-@pytest.mark.parametrize(
-    ("steps", "faults"),
-    [
-        ([], {"asks", "keeps", "forged"}),
-        (["rotate"], {"asks", "keeps", "forged"}),
-        (["lock"], {"keeps", "forged", "stands"}),
-        (["lock", "renew"], {"keeps", "forged"}),
-        (["lock", "renew", "restore"], {"keeps"}),
-        (["lock", "renew", "reencrypt"], {"forged"}),
-        (["lock", "renew", "reencrypt", "restore"], {"keeps"}),
-        (["restore", "reencrypt", "lock", "renew"], {"keeps"}),
-        (["lock", "renew", "destroy"], {"keeps", "stands"}),
-        (["lock", "renew", "restore", "reencrypt"], set()),
-        (["lock", "renew", "rotate", "restore", "reencrypt"], set()),
-    ],
-)
-def test_a_drill_shows_what_each_step_brings(steps: list[str], faults: set[str]) -> None:
-    assert {fault for fault, found in Drill(FILES).play(steps).items() if found} == faults
-
-
-def test_a_drill_knows_its_steps() -> None:
-    with pytest.raises(KeyError):
-        Drill(FILES).play(["panic"])
 
 
 def test_the_picture_tells_leaked_from_other_and_done_from_refused() -> None:

@@ -13,13 +13,13 @@ from kmskit.notebook.intruder import Intruder, opened_with
 CONTEXT = {"tenant": "acme"}
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def cloud() -> Iterator[Cloud]:
     with emulator.start() as cloud:
         yield cloud
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def kms(cloud: Cloud) -> Kms:
     return cloud.connect(instance="software")
 
