@@ -122,6 +122,15 @@ def test_the_emulator_is_never_taken_for_the_cloud() -> None:
     assert far.p50 == pytest.approx(near.p50 + 0.05)
 
 
+def test_one_broken_connection_costs_no_row() -> None:
+    with emulator.start() as cloud, cloud.connect() as kms:
+        for times, measured in ((1, True), (2, False)):
+            cloud.faults.add("CreateKey", drop="request", times=times)
+            (row,) = throughput(kms, ["sign"], [16], **QUICK)
+            assert bool(row.rate) is measured
+        assert row.note == "the connection to the gateway broke"
+
+
 def test_a_token_is_measured_too(tmp_path: Path) -> None:
     try:
         token = softhsm.token(tmp_path / "token")
