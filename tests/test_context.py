@@ -109,6 +109,47 @@ def test_texts_that_only_call_themselves_equal_are_different_contexts(one: Any, 
     assert canonical(other) == canonical(plain)
 
 
+class Truthless:
+    """Like a numpy array: comparing it gives something that is neither true nor false."""
+
+    __hash__ = object.__hash__
+
+    def __eq__(self, other: object) -> bool:
+        raise ValueError("the truth value is ambiguous")
+
+
+class AnyKey:
+    def __hash__(self) -> int:
+        return hash("tenant")
+
+    __eq__ = Truthless.__eq__
+
+
+@pytest.mark.parametrize("wrong", [{"tenant": Truthless()}, {AnyKey(): "acme"}, {"tenant": "acme", "b": Truthless()}])
+def test_nothing_is_compared_before_it_is_known_to_be_text(wrong: Any) -> None:
+    for known in ({"tenant": "acme"}, {"tenant": "acme", "b": "c"}):
+        canonical(known)
+        with pytest.raises(TypeError, match="context: a mapping of text to text"):
+            canonical(wrong)
+
+
+def test_a_mapping_is_read_by_its_items() -> None:
+    class Views(dict[str, str]):
+        def items(self) -> Any:
+            return {key: value.upper() for key, value in super().items()}.items()
+
+    class Row:  # As of sqlite3: it has keys and is no mapping.
+        def keys(self) -> list[str]:
+            return ["a"]
+
+        def __getitem__(self, key: str) -> str:
+            return "b"
+
+    assert parse(canonical(Views(a="b"))) == {"a": "B"}
+    with pytest.raises(TypeError, match="context: a mapping of text to text"):
+        canonical(Row())  # type: ignore[arg-type]
+
+
 def test_pairs_are_sorted_by_their_bytes() -> None:
     # By UTF-16 units, as some languages sort, the two would stand the other way round.
     assert list(parse(canonical({"\U0001f511": "", "\uff5e": ""}))) == ["\uff5e", "\U0001f511"]
