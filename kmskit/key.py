@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from kmskit.algorithms import SPECS, Algorithm, Spec, choose
 from kmskit.backend import Backend, Context, operation
-from kmskit.batch import Batch
+from kmskit.batch import Batch, Outcome
 from kmskit.context import canonical
 from kmskit.errors import InvalidSignatureError, KmsError, UnsupportedError
 from kmskit.keyview import KeyView
@@ -142,14 +142,14 @@ class Key(KeyView):
         """
         checked = self._batch(items, context)
         with track(progress, len(checked), "item") as advance:
-            return Batch(self._backend.encrypt_many(self.id, checked, context, advance))
+            return self._outcomes(self._backend.encrypt_many(self.id, checked, context, advance), "encrypt")
 
     @operation("decrypt")
     def decrypt_many(self, items: Iterable[Buffer], *, context: Context = None, progress: Progress = False) -> Batch:
         """Decrypt each item under one context. An item that fails does not cost the others."""
         checked = self._batch(items, context)
         with track(progress, len(checked), "item") as advance:
-            return Batch(self._backend.decrypt_many(self.id, checked, context, advance))
+            return self._outcomes(self._backend.decrypt_many(self.id, checked, context, advance), "decrypt")
 
     # Signatures
 
@@ -418,6 +418,12 @@ class Key(KeyView):
             item if type(item) is bytes else check_bytes(f"items[{index}]", item) for index, item in enumerate(items)
         ]
 
+    def _outcomes(self, outcomes: list[Outcome], wanted: str) -> Batch:
+        for outcome in outcomes:
+            if outcome.error is not None:
+                outcome.error.located(self.kms.backend, wanted)
+        return Batch(outcomes)
+
     def _signature(self, signature: Buffer | Signature, algorithm: str | None) -> tuple[bytes, Algorithm]:
         chosen = self._choose(_SIGN, algorithm)
         if not isinstance(signature, Signature):
@@ -436,7 +442,7 @@ class UnopenedKey(Key):
     """A Key made from its id alone, as unpickling makes it. It opens on first use.
 
     A class of its own, because `__getattr__` makes every attribute of a class slower to read, whether it is there or
-    not.
+    not. Once open it becomes what `kms.key()` makes.
     """
 
     def __init__(self, kms: Kms, key_id: str) -> None:
@@ -446,7 +452,9 @@ class UnopenedKey(Key):
     def __getattr__(self, name: str) -> Any:
         if name not in ("_backend", "_info", "_spec"):
             raise AttributeError(f"a Key has no attribute {name!r}")
-        vars(self).update(vars(self.kms.key(self.id)) | {"kms": self.kms})
+        opened = self.kms.key(self.id)
+        vars(self).update(vars(opened))
+        self.__class__ = type(opened)  # type: ignore[assignment]
         return vars(self)[name]
 
 

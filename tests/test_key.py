@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import pickle
+import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -57,6 +59,22 @@ def test_an_unpickled_key_opens_on_first_use(tmp_path: Path) -> None:
         assert not hasattr(twin, "_ipython_display_")
         assert set(vars(twin)) == {"kms", "id"}
         assert twin.description == "card numbers"
+        assert type(twin) is Key  # It is as fast as others from now on.
+        assert vars(twin).keys() == vars(key).keys()
+        twin.kms.close()
+
+
+def test_a_key_is_opened_by_many_threads_at_once(tmp_path: Path) -> None:
+    with kmskit.connect(f"software://{tmp_path}/keys.db") as kms, ThreadPoolExecutor(8) as pool:
+        data = pickle.dumps(kms.create_key("orders"))
+        for _ in range(50):
+            twin, start = pickle.loads(data), threading.Barrier(8)
+
+            def use(twin: Key = twin, start: threading.Barrier = start) -> bytes:
+                start.wait(60)
+                return twin.decrypt(twin.encrypt(b"x"))
+
+            assert [each.result() for each in [pool.submit(use) for _ in range(8)]] == [b"x"] * 8
         twin.kms.close()
 
 

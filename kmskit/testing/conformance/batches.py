@@ -44,6 +44,7 @@ class BatchConformance(Conformance):
             3: InvalidCiphertextError,
         }
         assert batch[1].error is batch.errors[1]
+        assert {(error.backend, error.operation) for error in batch.errors.values()} == {(key.backend, "decrypt")}
         with pytest.raises(BatchError, match="2 of 5 items failed") as failed:
             batch.values()
         assert failed.value.errors == batch.errors
