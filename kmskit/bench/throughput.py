@@ -114,10 +114,7 @@ def _prepared(row: Row, target: KmsTarget | Library, price: float | None) -> tup
         work = target(row.spec, message).get(row.operation)
         return (row, work) if work else (replace(row, note=f"has no {row.operation} with {row.spec}"), None)
     try:
-        try:
-            work = target.job(row.operation, row.spec, message)
-        except kmskit.ServiceUnavailableError:  # One broken connection is no reason to leave a row out.
-            work = target.job(row.operation, row.spec, message)
+        work = target.job(row.operation, row.spec, message)
         before = target.kms.calls
         work()
     except kmskit.KmsError as error:

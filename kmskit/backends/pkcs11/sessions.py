@@ -19,6 +19,7 @@ from pkcs11.exceptions import PKCS11Error, SessionCount, TokenWriteProtected
 from kmskit.backends.pkcs11 import faults, pin
 from kmskit.backends.pkcs11.location import Location
 from kmskit.backends.pkcs11.module import Module
+from kmskit.backends.pkcs11.openssl import clear_errors
 from kmskit.backends.pkcs11.pin import Pin, PinOption
 from kmskit.backends.pkcs11.session import Session
 from kmskit.backends.pkcs11.tokens import TRIES_WERE_WRONG, identity
@@ -86,6 +87,8 @@ class Sessions:
         except BaseException:
             module.close()
             raise
+        finally:
+            clear_errors()
         return sessions
 
     def _join(self, given: Pin | None) -> None:
@@ -123,6 +126,7 @@ class Sessions:
                 if came_back:
                     self.module.residents.pop(self.identity, None)
         self.module.close()
+        clear_errors()
 
     # Use
 
@@ -145,6 +149,7 @@ class Sessions:
         return session
 
     def release(self, session: Session) -> None:
+        clear_errors()
         alone = session.alone
         if session.epoch == self.epoch:
             self._free.append(session)
@@ -156,6 +161,7 @@ class Sessions:
     def discard(self, session: Session) -> None:
         """Close a session in which something went wrong: an operation may still be active in it."""
         self._forget(session)
+        clear_errors()
         if session.alone:
             self.module.lock.release()
 

@@ -16,6 +16,7 @@ from pkcs11.exceptions import PKCS11Error
 from kmskit.backends.pkcs11 import faults
 from kmskit.backends.pkcs11.location import Location
 from kmskit.backends.pkcs11.module import Module
+from kmskit.backends.pkcs11.openssl import clear_errors
 from kmskit.errors import AlreadyExistsError, ConfigurationError, ServiceUnavailableError
 
 __all__ = [
@@ -56,6 +57,7 @@ def opened(location: Location) -> Iterator[Module]:
             yield module
     finally:
         module.close()
+        clear_errors()
 
 
 # What is there
