@@ -17,7 +17,7 @@ from kmskit import markup, svg
 from kmskit.errors import KmsError
 from kmskit.notebook.intruder import Intruder
 from kmskit.notebook.pictures import Picture, cross, tick
-from kmskit.svg import BLUE, GREY, ORANGE, RED, TINTS
+from kmskit.svg import BLUE, GREEN, GREY, ORANGE, RED, TINTS
 
 if TYPE_CHECKING:
     from kmskit.emulator import Cloud, Identity
@@ -97,10 +97,13 @@ class Incident:
         files: key id -> name of the file that the key protects.
         leaked: the id of the access key that leaked.
         since: when it leaked, as hours and minutes.
+        until: when it was disabled; empty if it is not.
     """
 
-    def __init__(self, calls: Iterable[Call], files: Mapping[str, str], leaked: str, since: str = "10:00") -> None:
-        self._since = since
+    def __init__(
+        self, calls: Iterable[Call], files: Mapping[str, str], leaked: str, since: str = "10:00", until: str = ""
+    ) -> None:
+        self._since, self._until = since, until
         self._files = dict.fromkeys(files.values())
         self.marks = [
             (call.time[11:16], files[key], call.action, call.access_key_id == leaked, call.code)
@@ -108,7 +111,7 @@ class Incident:
             for key in call.keys
             if key in files
         ]
-        self.minutes = sorted({since, *(mark[0] for mark in self.marks)})
+        self.minutes = sorted({since, *(mark[0] for mark in self.marks)} | ({until} if until else set()))
 
     def __repr__(self) -> str:
         rows = (
@@ -121,11 +124,17 @@ class Incident:
         bottom = _TOP + _HIGH * len(self._files)
         width = _LEFT + _WIDE * len(self.minutes) + 24
         leak = _LEFT + _WIDE * self.minutes.index(self._since)
+        end = _LEFT + _WIDE * self.minutes.index(self._until) if self._until else width - 12
         parts = [
-            svg.box(leak, _TOP - 4, width - 12 - leak, bottom - _TOP + 8, TINTS[RED], radius=6),
+            svg.box(leak, _TOP - 4, end - leak, bottom - _TOP + 8, TINTS[RED], radius=6),
             svg.line(f"M{leak:g} 30V{bottom + 8:g}", RED, 2),
             svg.text(leak + 8, 38, "the access key leaks", 12, RED, style="bold"),
         ]
+        if self._until:
+            parts += [
+                svg.line(f"M{end:g} 30V{bottom + 8:g}", GREEN, 2),
+                svg.text(end + 8, 38, "it is disabled", 12, GREEN, style="bold"),
+            ]
         for column, minute in enumerate(self.minutes):
             parts += [svg.text(_LEFT + _WIDE * (column + 0.5), 58, minute, 12.5, anchor="middle", style="bold")]
         for number, file in enumerate(self._files):

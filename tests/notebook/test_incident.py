@@ -11,6 +11,7 @@ import pytest
 from kmskit import emulator, envelope
 from kmskit.emulator import Cloud
 from kmskit.notebook.incident import Incident, at, break_in
+from kmskit.svg import RED, TINTS
 from kmskit.testing import hostile
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -98,6 +99,17 @@ def test_the_picture_tells_leaked_from_other_and_done_from_refused() -> None:
         box.get("stroke") for box in ElementTree.fromstring(svg).iter(f"{SVG}rect") if box.get("fill") == "#ffffff"
     ]
     assert strokes == ["#3b78c2", "#b3261e", "#3b78c2", "#57606a"]
+
+
+def test_the_red_hour_ends_when_the_access_key_is_disabled() -> None:
+    calls = [day("10:12"), day("11:10", access_key_id="other")]
+
+    def red(until: str) -> float:
+        root = ElementTree.fromstring(Incident(calls, {"k1": "acme"}, "leaked", until=until)._repr_svg_())
+        return next(float(box.get("width", "")) for box in root.iter(f"{SVG}rect") if box.get("fill") == TINTS[RED])
+
+    assert Incident(calls, {"k1": "acme"}, "leaked", until="11:00").minutes == ["10:00", "10:12", "11:00", "11:10"]
+    assert red("11:00") == red("11:10") == 156 < red("")
 
 
 def test_everything_lies_on_the_panel() -> None:
