@@ -73,8 +73,7 @@ class Exchange:
                 _log.error("%s failed: %s", self.action, failure)
                 error = ServiceError(503, "ServiceUnavailableTemporary", "The service is temporarily unavailable.")
             except Exception as failure:  # noqa: BLE001  # A client must get an answer, and the server must live.
-                _log.error("%s failed: %s", self.action, type(failure).__name__)
-                error = ServiceError(500, "InternalFailure", "Internal Failure.")
+                error = _unexpected(self.action, failure)
         self._record(error)
         media_type = answer.media_type(self.form)
         if error is None:
@@ -144,7 +143,8 @@ class Service:
         return f"kms.{self.account.region}.aliyuncs.com"
 
     def begin(self, request: Request | ServiceError, gateway: str, source: str) -> Exchange:
-        """
+        """Never raises, no more than `Exchange.finish` does.
+
         Args:
             request: or why there is none.
             gateway: an instance's id; empty for the shared one.
@@ -156,6 +156,8 @@ class Service:
             self._admit(exchange, request)
         except ServiceError as error:
             exchange.error = error
+        except Exception as failure:  # noqa: BLE001  # As in `Exchange.finish`; uvicorn would log a whole traceback.
+            exchange.error = _unexpected("a request", failure)
         return exchange
 
     def _admit(self, exchange: Exchange, request: Request) -> None:
@@ -226,6 +228,11 @@ class Service:
             raise
         exchange._record(None)
         return fields
+
+
+def _unexpected(what: str, failure: Exception) -> ServiceError:
+    _log.error("%s failed: %s", what, type(failure).__name__)
+    return ServiceError(500, "InternalFailure", "Internal Failure.")
 
 
 def _no_such_api() -> ServiceError:

@@ -289,6 +289,21 @@ def test_what_nobody_expected_is_an_internal_failure_that_tells_nothing(
     assert cloud.trail[-1].code == "InternalFailure"
 
 
+def test_neither_does_what_goes_wrong_before_the_work_begins(
+    cloud: Cloud, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(*request: object) -> NoReturn:
+        raise RuntimeError("4111-1111")
+
+    with monkeypatch.context() as patch, closing(Line(cloud)) as line:
+        patch.setattr("kmskit.emulator.service.verify", fail)
+        status, answer = line.send(acs3(cloud.ram.root, line.host, "DescribeRegions", {}))
+    assert (status, answer["Code"]) == (500, "InternalFailure")
+    assert answer["RequestId"] == cloud.trail[-1].request_id
+    assert "4111" not in caplog.text + str(answer)
+    assert "RuntimeError" in caplog.text
+
+
 def test_a_state_that_cannot_be_written_is_unavailable_and_unchanged(
     cloud: Cloud, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -66,7 +66,7 @@ def acs3_signature(key: bytes, string_to_sign: str) -> str:
 def acs4_key(secret: str, date: str, region: str, product: str) -> bytes:
     key = f"aliyun_v4{secret}".encode()
     for part in (date, region, product, "aliyun_v4_request"):
-        key = digest(key, part.encode(), "sha256")
+        key = digest(key, part.encode("utf-8", "surrogateescape"), "sha256")
     return key
 
 

@@ -36,7 +36,7 @@ class Recorded:
 
     def parsed(self) -> Request:
         path, _, query = self.target.partition("?")
-        headers = [(name.encode(), value.encode()) for name, value in self.headers]
+        headers = [(name.encode(), value.encode("utf-8", "surrogateescape")) for name, value in self.headers]
         return parse_request(self.method, path, query.encode(), headers, self.body.encode())
 
     def verified(self, nonces: Nonces | None = None, now: float | None = None) -> Signed:

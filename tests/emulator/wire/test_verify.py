@@ -133,7 +133,7 @@ def test_the_scope_of_acs4_is_signed(request_: Recorded) -> None:
     authorization = request_.header("authorization")
     date = request_.header("x-acs-date")[:10].replace("-", "")
     assert code(request_.with_header("authorization", authorization.replace(date, "20200101"))) == "IncompleteSignature"
-    for old, new in (("/Kms/", "/Ecs/"), (f"{date}/", f"{date}/x")):
+    for old, new in (("/Kms/", "/Ecs/"), (f"{date}/", f"{date}/x"), (f"{date}/", f"{date}/\udcff")):
         assert code(request_.with_header("authorization", authorization.replace(old, new))) == "SignatureDoesNotMatch"
 
 
