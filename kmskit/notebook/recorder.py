@@ -23,8 +23,14 @@ _USES = {
     "verify": ("Verify", (), ()),
     "mac": ("GenerateMac", (), ()),
     "verify_mac": ("VerifyMac", (), ()),
+    "sign_digest": ("Sign", (), ()),
+    "verify_digest": ("Verify", (), ()),
+    "reencrypt": ("ReEncrypt", ("ciphertext",), ("ciphertext",)),
+    "encrypt_many": ("Encrypt", ("plaintext",), ("ciphertext",)),
+    "decrypt_many": ("Decrypt", ("ciphertext",), ("plaintext",)),
 }
 """A backend's method -> what it asks for, what that carries, and what comes back."""
+_BATCHES = ("encrypt_many", "decrypt_many")
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,9 +109,15 @@ class _Recording:
             try:
                 result = method(*arguments)
             except KmsError as error:
-                self._tell(Use(self._user, action, sends, code=error.code or type(error).__name__))
+                self._tell(self._refused(action, sends, error))
                 raise
-            self._tell(Use(self._user, action, sends, gets))
+            # Of a batch each item is a use, with an outcome of its own.
+            for error in [one.error for one in result] if name in _BATCHES else [None]:
+                use = Use(self._user, action, sends, gets) if error is None else self._refused(action, sends, error)
+                self._tell(use)
             return result
 
         return recorded
+
+    def _refused(self, action: str, sends: tuple[str, ...], error: KmsError) -> Use:
+        return Use(self._user, action, sends, code=error.code or type(error).__name__)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import Protocol, TypeVar
 
 from kmskit import markup, svg
@@ -49,9 +50,8 @@ class Call(Protocol):
 
 
 class Trail(Protocol):
-    """Calls, oldest first, of which there become more."""
+    """Calls, oldest first, of which there become more; each is the same object whenever it is asked for."""
 
-    def __len__(self) -> int: ...
     def __iter__(self) -> Iterator[Call]: ...
 
 
@@ -94,7 +94,7 @@ class Sequence:
     ) -> None:
         self._trail = trail
         self._keys = keys
-        self._seen = len(trail)
+        self._last = next(reversed(list(trail)), None)
         self._program = program
         self._product, self._principal = product
         self.messages: list[Message] = []
@@ -157,9 +157,10 @@ class Sequence:
         self.messages.append(Message(sender, receiver, text, tuple(filter(None, carries)), refused))
 
     def _listen(self) -> None:
-        calls = list(self._trail)[self._seen :]
-        self._seen += len(calls)
-        for call in calls:
+        # From the last one that was seen: an emulator keeps so many calls, and then their number stays.
+        calls = list(takewhile(lambda call: call is not self._last, reversed(list(self._trail))))
+        self._last = calls[0] if calls else self._last
+        for call in reversed(calls):
             is_product = call.user == self._principal
             who = self._product if is_product else call.user
             if isinstance(call, Use):

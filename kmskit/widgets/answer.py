@@ -20,6 +20,11 @@ class Answer(anywidget.AnyWidget):
 
     The state of a widget can be stored in the notebook, so a decrypted text is no part of it: it is sent to the page
     once, and gone with the next answer, and when the page is loaded again.
+
+    A screen reader reads it out, since the page's element stays and only what is in it changes.
+
+    Attributes:
+        told: the markup that is shown.
     """
 
     _esm = (_STATIC / "answer.js").read_text(encoding="utf-8")
@@ -31,9 +36,11 @@ class Answer(anywidget.AnyWidget):
     def __init__(self, label: str = "Answer") -> None:
         super().__init__(label=label)
         self._turns = itertools.count()
+        self.told = markup.Html()
 
     def tell(self, html: markup.Html) -> None:
         """Show markup, instead of what was shown before."""
+        self.told = html
         # The page is told of changes only, and the same answer for the second time is news too.
         self.html = f"<!-- {next(self._turns)} -->{html}" if html else ""
 

@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from ipywidgets import HTML, BoundedIntText, Button, Dropdown, HBox, Text, Textarea, VBox
+from ipywidgets import HTML, BoundedIntText, Button, Dropdown, HBox, Text, Textarea, VBox, Widget
 
 from kmskit import markup
 
@@ -19,6 +19,7 @@ __all__ = [
     "box",
     "button",
     "choice",
+    "discard",
     "heading",
     "long_text",
     "number",
@@ -57,7 +58,7 @@ def button(label: str, act: Callable[[], object], kind: str = "", tip: str = "")
     Args:
         label: what it says.
         act: called on a click.
-        kind: `primary`, `danger`, `chip`, or nothing.
+        kind: `primary`, `danger`, `chip`, `once` (a double click is one click), several of them, or none.
         tip: what a pointer on it shows.
     """
     made = Button(description=markup.printable(label), tooltip=markup.printable(tip or label))
@@ -147,6 +148,16 @@ def _box(made: Any, kind: str) -> Any:
 def show(part: Any, shown: bool = True) -> None:
     """Let a part be seen, or not."""
     (part.remove_class if shown else part.add_class)("kms-hidden")
+
+
+def discard(part: Any) -> None:
+    """Close a widget, its parts, and what ipywidgets made for each: kernel and page hold on to them otherwise."""
+    for child in getattr(part, "children", ()):
+        discard(child)
+    for made in (getattr(part, name, None) for name in ("layout", "style")):
+        if isinstance(made, Widget):
+            made.close()
+    part.close()
 
 
 def alias_label(alias: str) -> str:

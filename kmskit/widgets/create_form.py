@@ -42,7 +42,7 @@ class CreateForm(VBox):  # type: ignore[misc]  # ipywidgets carries no types.
         self.protection = controls.choice("Protection", [("as the service decides", ""), *map(str, Protection)])
         self.description = controls.text("Description", "what it is for")
         self.tags = controls.long_text("Tags, one a line", "team = payments")
-        self.create = controls.button("Create", submit, "primary", "Make this key")
+        self.create = controls.button("Create", submit, "primary once", "Make this key")
         self.cancel = controls.button("Cancel", leave, tip="Make no key")
         self._left_out = controls.say(kind="note")
         controls.show(self.protection, can_choose_protection(kms))

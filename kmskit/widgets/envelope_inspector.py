@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from kmskit import InvalidCiphertextError, Key, KmsError, LimitExceededError, envelope, markup
 from kmskit.envelope import EnvelopeInfo, RawAesKey, RawRsaKey, drawing
@@ -16,6 +15,8 @@ from kmskit.widgets.bytemap import ByteField, ByteMap
 from kmskit.widgets.tile import Tile, refusal_html
 
 __all__ = ["EnvelopeInspector"]
+
+_Found: TypeAlias = tuple[EnvelopeInfo, int | KmsError | None]
 
 _LARGEST_FILE = 64 * 2**20
 _LISTED = 200
@@ -43,6 +44,7 @@ class EnvelopeInspector(Tile):
     ) -> None:
         super().__init__()
         self._keys = list(keys)
+        self._turn = 0
         data = _read(message)
         self.info: EnvelopeInfo | InvalidCiphertextError = _inspect(data)
         self.fields = _fields(self.info)
@@ -69,13 +71,29 @@ class EnvelopeInspector(Tile):
 
     def check(self, *_: object) -> None:
         """Check the bytes as they are now: first their layout, then with the keys. The tile's thread does it."""
+        self._turn = turn = self._turn + 1
         count = len(self.map.flipped)
         self.undo.disabled = not count
         self.changed.value = f"{count:,} byte{'' if count == 1 else 's'} changed" if count else "unchanged"
-        doing = "Opening" if self._keys else None
-        self.work(partial(self._examine, self.map.data), self._examined, doing, refused=self._unreadable)
+        data = self.map.data
+        if self._keys:
+            self.say("Opening…")
 
-    def _examine(self, data: bytes) -> tuple[EnvelopeInfo, int | KmsError | None]:
+        # Whoever flips faster than the keys answer is told about the last bytes only, and no others are asked for.
+        def examine() -> _Found | None:
+            return self._examine(data) if self._turn == turn else None
+
+        def examined(found: _Found | None) -> None:
+            if found is not None and self._turn == turn:
+                self._examined(found)
+
+        def unreadable(error: Exception) -> None:
+            if self._turn == turn:
+                self._unreadable(error)
+
+        self.work(examine, examined, None, refused=unreadable)
+
+    def _examine(self, data: bytes) -> _Found:
         """What the layout says, and how much the keys open or why they do not."""
         info = envelope.inspect(data)
         try:
@@ -83,7 +101,7 @@ class EnvelopeInspector(Tile):
         except KmsError as error:
             return info, error.with_traceback(None)
 
-    def _examined(self, found: tuple[EnvelopeInfo, int | KmsError | None]) -> None:
+    def _examined(self, found: _Found) -> None:
         info, opened = found
         self.map.fields = _fields(info)
         if isinstance(opened, KmsError):

@@ -207,14 +207,18 @@ class KeyConsole(Tile):
             return
         self._acting = True
 
+        def acted() -> None:
+            try:
+                call(key)
+            finally:
+                self._acting = False
+
         def ended(_: object) -> None:
-            self._acting = False
             self._fill()
             self._tell_key()
             self.say(done)
 
         def failed(error: Exception) -> None:
-            self._acting = False
             if isinstance(error, KeyStateError):  # Someone else changed it.
                 with suppress(KmsError):
                     key.refresh()
@@ -225,7 +229,7 @@ class KeyConsole(Tile):
                 refused(error)
 
         self._turn += 1  # Whoever acts does not wait for a long search.
-        self.work(lambda: call(key), ended, doing, refused=failed)
+        self.work(acted, ended, doing, refused=failed)
 
     def _move(self, alias: str) -> Callable[[Key], object]:
         def move(key: Key) -> None:
@@ -258,24 +262,20 @@ class KeyConsole(Tile):
             return
         self._acting = True
 
+        def create() -> Key:
+            try:
+                return self.kms.create_key(**self.form.wanted())
+            finally:
+                self._acting = False
+
         def made(key: Key) -> None:
-            self._acting = False
             self.form.made(key)
             self._close_form()
             self._take_in(key)
             self.say("The key was made.")
 
-        def failed(error: Exception) -> None:
-            self._acting = False
-            self.refuse(error)
-
         self._turn += 1
-        self.work(
-            lambda: self.kms.create_key(**self.form.wanted()),
-            made,
-            f"Making a key of {self.form.spec.value}",
-            refused=failed,
-        )
+        self.work(create, made, f"Making a key of {self.form.spec.value}")
 
     def worked(self) -> None:
         calls = self.kms.calls

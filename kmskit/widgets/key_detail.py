@@ -47,6 +47,7 @@ class KeyDetail(VBox):  # type: ignore[misc]  # ipywidgets carries no types.
         self.rotate = controls.button(
             "Rotate now",
             lambda: act("Rotating", Key.rotate, "A new version encrypts from now on; older ones still decrypt."),
+            "once",
         )
         self.every = controls.number("Days between", 90, 1, 3650)
         self.set_rotation = controls.button(
@@ -134,7 +135,7 @@ class KeyDetail(VBox):  # type: ignore[misc]  # ipywidgets carries no types.
 
     def _show_aliases(self, aliases: tuple[str, ...]) -> None:
         for chip in self.chips.children:
-            chip.close()
+            controls.discard(chip)
         self.chips.children = [self._chip(alias) for alias in aliases]
         controls.show(self.chips, bool(aliases))
 

@@ -13,6 +13,7 @@ from kmskit import markup
 from kmskit.notebook.access_matrix import AccessMatrix
 from kmskit.notebook.openapi import ask
 from kmskit.widgets import controls
+from kmskit.widgets.answer import Answer
 from kmskit.widgets.tile import Tile
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ class Permissions(Tile):
         self.document = controls.long_text("Key policy", rows=8)
         self.set = controls.button("Set key policy", self._set, "primary", "SetKeyPolicy, as the account's root")
         self.restore = controls.button("As it was", self._restore, tip="Set the key policy that was there at first")
-        self.ruling = controls.say()
+        self.ruling = Answer("What decides it")
         self._key_policy = self._first_policy = ""
         self._build()
         self.work(self._read_policy, self._begin, "Asking for the key policy")
@@ -90,7 +91,7 @@ class Permissions(Tile):
         text = json.dumps(self._statement(decision), indent=2, ensure_ascii=False) if decision.policy else ""
         line = f"<b>{markup.escape(row)}</b> · {markup.escape(action)} {markup.badge(verdict.strip(':'), kind)}"
         below = f"<pre>{_lines(text)}</pre>" if text else ""
-        self.ruling.value = f'<div role="status" aria-live="polite">{line} {markup.escape(why)}{below}</div>'
+        self.ruling.tell(markup.Html(f"{line} {markup.escape(why)}{below}"))
 
     def _explain(self, row: str, action: str) -> Decision:
         who = self._who[row] if isinstance(self._who, Mapping) else row

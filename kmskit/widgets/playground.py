@@ -58,13 +58,14 @@ class Playground(Tile):
         self.kms = kms
         self._known: dict[str, Key] = {}
         self._dissection: Dissection | None = None
+        self._turn = 0  # Of what is shown: an answer about something else is not told any more.
         self._flipped: set[int] = set()  # Places in the message.
         self.record = CallLog(kms)
         self.key = controls.choice("Key", [], wide=True)
         self.algorithm = controls.choice("Algorithm", [])
         self.refresh = controls.button("Refresh", self._list, tip="Fetch the keys again")
         self.by_name = OpenRow(self._open)
-        self.starters = controls.row()
+        self.starters, self._started = controls.row(), False
         self.text = controls.long_text("Plaintext", "type something", rows=3, value="attack at dawn")
         self.context = controls.long_text("Context, one pair a line", "tenant = acme", rows=3)
         self.make = controls.button("Encrypt", self._make, "primary")
@@ -118,8 +119,13 @@ class Playground(Tile):
             self._offer(keys)
             if not keys:
                 offered = [spec for spec in _STARTERS if table[spec, "create"]]
-                buttons = [controls.button(f"Make {_STARTERS[spec]}", partial(self._start, spec)) for spec in offered]
+                buttons = [
+                    controls.button(f"Make {_STARTERS[spec]}", partial(self._start, spec), "once") for spec in offered
+                ]
+                for former in self.starters.children:
+                    controls.discard(former)
                 self.starters.children = [controls.say("There is no key yet.", "note"), *buttons]
+                self._started = False
             controls.show(self.starters, not keys)
             controls.show(self.by_name, False)
 
@@ -146,8 +152,16 @@ class Playground(Tile):
 
     def _start(self, spec: KeySpec) -> None:
         alias = f"try-{spec.lower().replace('_', '-')}"
+        if self._started:
+            return  # A second click makes no second one.
+        self._started = True
+
+        def refused(error: Exception) -> None:
+            self._started = False
+            self.refuse(error)
+
         call = self.record.counted("create a key", lambda: self.kms.create_key(alias, spec=spec))
-        self.work(call, self._take_in, f"Making a key of {spec}")
+        self.work(call, self._take_in, f"Making a key of {spec}", refused=refused)
 
     def _choose(self, _: object) -> None:
         """Another key: what the former one made stays, if this one is for the same."""
@@ -169,7 +183,7 @@ class Playground(Tile):
         controls.show(self.algorithm, len(algorithms) > 1)
         controls.show(self.context, SPECS[key.spec].symmetric)
         controls.show(self._in_message, key.usage is not KeyUsage.ENCRYPT_DECRYPT)
-        self.answer.tell(markup.Html())
+        self._clear_answer()
 
     # Making
 
@@ -187,10 +201,12 @@ class Playground(Tile):
             return key.encrypt(text, context=_context(key, pairs), algorithm=algorithm)
 
         def made(value: Signature | bytes) -> None:
-            self._show(dissect(bytes(value), key.spec, key.usage), _MODES[key.usage])
+            now = self._known.get(self.key.value)
+            if now is not None and now.usage is key.usage:  # Another one may have been chosen meanwhile.
+                self._show(dissect(bytes(value), key.spec, key.usage), _MODES[key.usage])
 
         counted = self.record.counted(self.make.description.lower(), call, key)
-        self.answer.tell(markup.Html())
+        self._clear_answer()
         self.work(counted, made, "Asking the key", refused=self._not_made)
 
     def _not_made(self, error: Exception) -> None:
@@ -250,6 +266,10 @@ class Playground(Tile):
         where += [f"message: {_places(sorted(self._flipped))}"] if self._flipped else []
         self.flips.value = markup.escape(f"Changed in the {', and in the '.join(where)}." if where else "")
         self.undo.disabled = not where
+        self._clear_answer()
+
+    def _clear_answer(self) -> None:
+        self._turn += 1
         self.answer.tell(markup.Html())
 
     # Checking
@@ -260,7 +280,7 @@ class Playground(Tile):
             return
         typed, pairs, algorithm = self.text.value.encode(), self.context.value, self.algorithm.value
         message = bytes(byte ^ (at in self._flipped) for at, byte in enumerate(typed))
-        value = dissection.packed(self.bytes.data)
+        value, turn = dissection.packed(self.bytes.data), self._turn
 
         def call() -> bytes | None:
             if key.usage is KeyUsage.ENCRYPT_DECRYPT:
@@ -272,6 +292,8 @@ class Playground(Tile):
             return None
 
         def checked(plaintext: bytes | None) -> None:
+            if self._turn != turn:
+                return
             if plaintext is None:
                 rows = {"message": "unchanged since it was made by one who may use this key"}
                 self.answer.tell(markup.card("It verifies", rows, kind="good"))
@@ -280,12 +302,13 @@ class Playground(Tile):
                 rows = {"plaintext": f"{len(plaintext):,} bytes, {same}"}
                 self.answer.reveal(markup.card("It opens", rows, kind="good"), plaintext)
 
-        counted = self.record.counted(self.check.description.lower(), call, key)
-        self.work(counted, checked, "Asking the key", refused=self._not_checked)
+        def refused(error: Exception) -> None:
+            self.say("")
+            if self._turn == turn:
+                self.answer.tell(refusal_html(error))
 
-    def _not_checked(self, error: Exception) -> None:
-        self.say("")
-        self.answer.tell(refusal_html(error))
+        counted = self.record.counted(self.check.description.lower(), call, key)
+        self.work(counted, checked, "Asking the key", refused=refused)
 
     # For the notebook
 

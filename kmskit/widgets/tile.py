@@ -10,10 +10,12 @@ from typing import Any, TypeVar
 
 import anywidget
 import traitlets
-from ipywidgets import HTML, VBox
+from ipywidgets import VBox
 
 from kmskit import markup
 from kmskit.errors import KmsError
+from kmskit.widgets import controls
+from kmskit.widgets.answer import Answer
 
 __all__ = ["Tile", "refusal_html"]
 
@@ -39,16 +41,18 @@ class Tile(VBox):  # type: ignore[misc]  # ipywidgets carries no types.
 
     A subclass passes its parts to `show`, returns a still picture of itself from `still`, and hands every call of a
     key store to `work`. Calls of one tile are made one after the other by one thread, so that a slow token or service
-    stops neither the kernel nor the other widgets.
+    stops neither the kernel nor the other widgets. The thread ends with the last of them: a cell that is run again
+    makes a new tile, and leaves no thread of the former one behind.
 
     Attributes:
         status: the part that tells what happened.
     """
 
     def __init__(self) -> None:
-        self.status = HTML()
+        self.status = Answer("What happened")
         self.status.add_class("kms-status")
         self._pool: ThreadPoolExecutor | None = None
+        self._undone = 0
         self._pending: list[Future[None]] = []
         self._lock = threading.Lock()
         self._closed = False
@@ -104,13 +108,23 @@ class Tile(VBox):  # type: ignore[misc]  # ipywidgets carries no types.
                 # A fault of the widget itself, which `settle` raises: its text might hold anything, so it is not shown.
                 self.say(f"This should not have happened: {type(error).__name__}")
                 raise
+            finally:
+                self._let_thread_end()
 
         with self._lock:
             if self._closed:
                 return
             self._pool = self._pool or ThreadPoolExecutor(1, "kmskit-widget")
             self._pending = [one for one in self._pending if not one.done() or one.exception() is not None]
+            self._undone += 1
             self._pending.append(self._pool.submit(run))
+
+    def _let_thread_end(self) -> None:
+        with self._lock:
+            self._undone -= 1
+            if not self._undone and self._pool is not None:
+                self._pool.shutdown(wait=False)
+                self._pool = None
 
     def worked(self) -> None:
         """Called on the tile's thread after each call, also after a refused one."""
@@ -133,19 +147,16 @@ class Tile(VBox):  # type: ignore[misc]  # ipywidgets carries no types.
 
     def say(self, text: str) -> None:
         """Tell what happened; a screen reader reads it out."""
-        self._tell(markup.escape(text))
+        self.status.tell(markup.escape(text))
 
     def refuse(self, error: Exception) -> None:
         """Show an error with its hint."""
-        self._tell(refusal_html(error))
-
-    def _tell(self, html: markup.Html) -> None:
-        self.status.value = f'<div role="status" aria-live="polite">{html}</div>'
+        self.status.tell(refusal_html(error))
 
     @property
     def told(self) -> str:
-        """The markup of the line that tells what happened."""
-        return str(self.status.value)
+        """The markup of the part that tells what happened."""
+        return str(self.status.told)
 
     def close(self) -> None:
         """Take the widget and its parts away and let its thread end; a call under way is not waited for."""
@@ -154,6 +165,9 @@ class Tile(VBox):  # type: ignore[misc]  # ipywidgets carries no types.
             if self._pool is not None:
                 self._pool.shutdown(wait=False, cancel_futures=True)
             self._pending.clear()
+        for part in self.children:
+            controls.discard(part)
+        self.layout.close()
         super().close()
 
     def __repr__(self) -> str:

@@ -74,6 +74,26 @@ def test_signatures_and_macs_are_recorded_without_what_they_carry(recorder: Reco
     assert [use.action for use in recorder] == ["Sign", "Verify"]
 
 
+def test_each_item_of_a_batch_is_a_use(recorder: Recorder) -> None:
+    key = recorder.kms.create_key("cards")
+    row, other = key.encrypt_many([CARD, CARD]).values()
+    key.decrypt_many([row, other[:-1] + bytes([other[-1] ^ 1])])
+    assert [(use.action, use.gets, use.status) for use in recorder] == [
+        ("Encrypt", ("ciphertext",), 200),
+        ("Encrypt", ("ciphertext",), 200),
+        ("Decrypt", ("plaintext",), 200),
+        ("Decrypt", (), 400),
+    ]
+
+
+def test_every_way_to_use_a_key_is_recorded(recorder: Recorder) -> None:
+    old, new = (recorder.kms.create_key(name) for name in ("old", "new"))
+    old.reencrypt(old.encrypt(CARD), to=new)
+    release = recorder.kms.create_key("releases", spec="EC_P256")
+    release.verify_digest(bytes(32), release.sign_digest(bytes(32)))
+    assert [use.action for use in recorder] == ["Encrypt", "ReEncrypt", "Sign", "Verify"]
+
+
 def test_it_holds_no_value(recorder: Recorder) -> None:
     key = recorder.kms.create_key("cards")
     blob = key.encrypt(CARD)

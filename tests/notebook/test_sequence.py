@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 from xml.etree import ElementTree
@@ -48,6 +49,14 @@ def test_the_calls_to_kms_are_those_of_the_trail_and_nothing_older(cloud: Cloud)
         Message("KMS", "ECS", "", ("data key",)),
     ]
     assert story.lanes == ["app", "ECS", "medium", "KMS"]
+
+
+def test_a_trail_that_keeps_only_so_many_calls_is_followed() -> None:
+    trail: deque[Event] = deque([Event("app", "Encrypt"), Event("app", "Encrypt")], maxlen=2)
+    story = Sequence(trail)
+    story.ask(lambda: trail.append(Event("app", "Decrypt")))
+    story.ask(lambda: trail.append(Event("app", "Sign")))
+    assert [message.text for message in story.messages if message.text] == ["Decrypt", "Sign"]
 
 
 def test_who_saw_what_is_what_passed_at_both_ends(cloud: Cloud) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from ipywidgets import HTML
+from ipywidgets.widgets.widget import _instances
 
 import kmskit
 from kmskit import Key, KeySpec, Kms
@@ -215,10 +216,38 @@ def test_a_second_click_rotates_no_second_time(kms: Kms, console_of: Opener) -> 
     kms.create_key("orders")
     console = console_of(kms)
     choose(console, "orders")
+    go = threading.Event()
+    console.work(lambda: go.wait(30), lambda _: None)  # A slow store.
     console.detail.rotate.click()
+    console.detail.rotate.click()
+    go.set()
+    console.settle()
+    assert len(kms.key("orders").versions) == 2
+
+
+def test_after_a_fault_it_can_be_used_again(kms: Kms, console_of: Opener) -> None:
+    def fault(_: Key) -> None:
+        raise RuntimeError
+
+    kms.create_key("orders")
+    console = console_of(kms)
+    choose(console, "orders")
+    console.detail._act("Doing", fault, "never")
+    with pytest.raises(RuntimeError):
+        console.settle()
     console.detail.rotate.click()
     console.settle()
     assert len(kms.key("orders").versions) == 2
+
+
+def test_whoever_looks_at_many_keys_leaves_no_parts_behind(kms: Kms, console_of: Opener) -> None:
+    for alias in ("orders", "invoices"):
+        kms.create_key(alias)
+    console = console_of(kms)
+    choose(console, "orders")
+    before = len(_instances)
+    choose(console, "invoices")
+    assert len(_instances) == before
 
 
 def test_why_a_key_cannot_be_rotated_is_told(any_kms: Kms, console_of: Opener) -> None:
@@ -553,14 +582,3 @@ def test_strings_of_others_take_over_nothing(kms: Kms, console_of: Opener, text:
     chip.click()
     console.settle()
     assert_safe(console)
-
-
-def test_its_thread_ends_when_it_is_closed(kms: Kms) -> None:
-    before = set(threading.enumerate())
-    console = KeyConsole(kms)
-    console.settle()
-    (worker,) = set(threading.enumerate()) - before
-    console.close()
-    worker.join(30)
-    assert not worker.is_alive()
-    kms.create_key("still-open")

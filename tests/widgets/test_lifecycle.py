@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import threading
-
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -93,14 +91,3 @@ def test_two_stored_pictures_are_the_same_and_hold_no_plaintext() -> None:
     assert first.still() == second.still()
     assert repr(first) == repr(second)
     assert "4111 1111" not in states(first) + repr(first) + str(first.still())
-
-
-def test_its_thread_ends_with_it() -> None:
-    before = set(threading.enumerate())
-    shown = after("Rotate")
-    mine = set(threading.enumerate()) - before
-    assert mine
-    shown.close()
-    for thread in mine:
-        thread.join(5)
-    assert not any(thread.is_alive() for thread in mine)

@@ -52,6 +52,47 @@ def sent_to_the_page(playground: Playground, monkeypatch: pytest.MonkeyPatch) ->
     return sent
 
 
+# Meanwhile
+
+
+def test_an_answer_about_other_bytes_is_not_told(kms: Kms, playground_of: Opener) -> None:
+    kms.create_key("orders")
+    playground = playground_of(kms)
+    do(playground, "make")
+    go = threading.Event()
+    playground.work(lambda: go.wait(30), lambda _: None)  # A slow store.
+    playground.check.click()
+    playground.flip.click()
+    go.set()
+    playground.settle()
+    assert playground.answer.html == ""
+    assert "InvalidCiphertextError" in do(playground, "check")
+
+
+def test_what_a_key_made_is_not_shown_to_a_key_of_another_kind(kms: Kms, playground_of: Opener) -> None:
+    kms.create_key("orders")
+    release = kms.create_key("releases", spec="ED25519")
+    playground = playground_of(kms)
+    go = threading.Event()
+    playground.work(lambda: go.wait(30), lambda _: None)
+    playground.make.click()
+    playground.key.value = release.id
+    go.set()
+    playground.settle()
+    assert playground.bytes.data == b""
+    assert "kms-hidden" in playground._checked._dom_classes
+
+
+def test_a_second_click_on_a_first_key_makes_no_second_one(kms: Kms, playground_of: Opener) -> None:
+    playground = playground_of(kms)
+    _, starter, *_ = playground.starters.children
+    starter.click()
+    starter.click()
+    playground.settle()
+    assert len(list(kms.keys())) == 1
+    assert "AlreadyExistsError" not in playground.told
+
+
 # Encryption
 
 
@@ -345,13 +386,3 @@ def test_strings_of_others_take_over_nothing(
     playground.settle()
     playground.by_name.name.value = text
     assert_safe(playground)
-
-
-def test_its_thread_ends_when_it_is_closed(kms: Kms) -> None:
-    before = set(threading.enumerate())
-    playground = Playground(kms)
-    playground.settle()
-    (worker,) = set(threading.enumerate()) - before
-    playground.close()
-    worker.join(30)
-    assert not worker.is_alive()

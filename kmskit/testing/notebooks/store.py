@@ -42,7 +42,8 @@ def execute(path: Path, timeout: float) -> bool:
             running.execute_cell(cell, index)
     for number, (cell, new) in enumerate(zip(code_cells(notebook), code_cells(run), strict=True), 1):
         if comparable(cell.outputs, rules) != comparable(new.outputs, rules):
-            cell.outputs = without_dead_views(new.outputs)
+            cell.outputs = new.outputs
+        cell.outputs = without_dead_views(cell.outputs)
         cell.execution_count = number
         for output in cell.outputs:
             if output.output_type == "execute_result":

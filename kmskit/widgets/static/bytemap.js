@@ -28,6 +28,7 @@ function render({ model, el }) {
   let rows = []; // of cells, from top to bottom; a fold is a row of one
   let cells = new Map(); // offset -> cell
   let column = 0;
+  let drawn; // The view that the cells are of.
 
   // What the page is told
 
@@ -47,7 +48,8 @@ function render({ model, el }) {
 
   function draw() {
     const hadFocus = grid.contains(document.activeElement);
-    const { size, runs, fields: told } = model.get("_view");
+    drawn = model.get("_view");
+    const { size, runs, fields: told } = drawn;
     fields = told.map(([start, end, colour, name, group, value, meaning]) => (
       { start, end, colour, name, group, value, meaning, cells: [] }));
     rows = [];
@@ -112,6 +114,8 @@ function render({ model, el }) {
   }
 
   function refresh() {
+    // View and bytes come in one message, and which of them is told first is left to chance.
+    if (model.get("_view") !== drawn) return;
     const changed = new Map(model.get("_changed"));
     const seen = model.get("_seen");
     let index = 0;

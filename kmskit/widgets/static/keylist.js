@@ -35,10 +35,14 @@ function render({ model, el }) {
     }
   }
 
-  function draw() {
+  function tell() {
     list.setAttribute("aria-label", model.get("label"));
     list.setAttribute("aria-busy", String(model.get("busy")));
     list.dataset.note = model.get("note");
+  }
+
+  // Only when the rows are others: a click on a row that is drawn anew meanwhile would be lost.
+  function draw() {
     const top = list.scrollTop;
     list.replaceChildren(
       ...model.get("rows").map((row, place) => {
@@ -62,13 +66,14 @@ function render({ model, el }) {
     choose(Math.max(0, Math.min(list.children.length - 1, chosen() + steps[event.key])));
   });
 
-  const names = ["rows", "note", "busy", "label"].map((trait) => `change:${trait}`).join(" ");
-  model.on(names, draw);
-  model.on("change:selected", mark);
+  const heard = {
+    "change:rows": draw, "change:selected": mark, "change:label": tell, "change:busy": tell, "change:note": tell,
+  };
+  for (const [name, what] of Object.entries(heard)) model.on(name, what);
+  tell();
   draw();
   return () => {
-    model.off(names, draw);
-    model.off("change:selected", mark);
+    for (const [name, what] of Object.entries(heard)) model.off(name, what);
   };
 }
 

@@ -4,9 +4,14 @@ const FRAMES = 600; // The tile may be attached to the page some time after its 
 
 function render({ model, el }) {
   let frames = 0;
+  let next = 0;
   // Or an arrow key in a field would move to another cell. Ctrl+S still saves the notebook.
   const keep = (event) => {
     if (!(event.ctrlKey || event.metaKey || event.altKey)) event.stopPropagation();
+  };
+  // A double click does once what would do harm if it were done twice. Keys click too, with a detail of 0.
+  const once = (event) => {
+    if (event.detail > 1 && event.target.closest(".kms-once")) event.stopPropagation();
   };
   // Whoever clicks Disable by keyboard goes on at Enable: a button that can no longer be clicked would lose the focus.
   const watch = new MutationObserver((changes) => {
@@ -20,15 +25,19 @@ function render({ model, el }) {
     const tile = el.closest(".kms-tile");
     if (tile) {
       tile.addEventListener("keydown", keep);
+      tile.addEventListener("click", once, true);
       tile.setAttribute("role", "group");
       tile.setAttribute("aria-label", model.get("label"));
       watch.observe(tile, { subtree: true, attributeFilter: ["disabled"] });
     } else if (++frames < FRAMES) {
-      requestAnimationFrame(settle);
+      next = requestAnimationFrame(settle);
     }
   }
   settle();
-  return () => watch.disconnect();
+  return () => {
+    cancelAnimationFrame(next);
+    watch.disconnect();
+  };
 }
 
 export default { render };

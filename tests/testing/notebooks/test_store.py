@@ -13,6 +13,8 @@ from nbformat import NotebookNode
 
 from tests.testing.notebooks.making import code, notebook, printed, prints, run, shown, write
 
+VIEW = "application/vnd.jupyter.widget-view+json"
+
 
 class Stored(NamedTuple):
     folder: Path
@@ -37,11 +39,14 @@ def _new() -> NotebookNode:
 
 
 def _changed() -> NotebookNode:
-    """One value differs inside its marks, one text outside."""
+    """One value differs inside its marks, one text outside; and a widget was stored by JupyterLab."""
+    widget = shown("<IPython.core.display.HTML object>", "<b>still</b>")
+    widget.data[VIEW] = {"model_id": "1f0e", "version_major": 2, "version_minor": 0}
     return notebook(
         code("print('took ⟨4⟩ s')", printed("took ⟨31⟩ s\n")),
         code("print('took ⟨4⟩ ms')", printed("took ⟨31⟩ s\n")),
         code("5", shown("5")),
+        code("from IPython.display import HTML\nHTML('<b>still</b>')", widget),
     )
 
 
@@ -90,6 +95,11 @@ def test_outputs_are_stored_with_counts_and_without_traces_of_the_run(stored: St
 def test_a_value_that_changed_only_inside_its_marks_stays(stored: Stored) -> None:
     outputs = [cell.outputs[0] for cell in stored.read("changed.ipynb").cells]
     assert [output.text for output in outputs[:2]] == ["took ⟨31⟩ s\n", "took ⟨4⟩ ms\n"]
+
+
+def test_a_view_that_needs_a_kernel_goes_also_where_nothing_else_changed(stored: Stored) -> None:
+    (output,) = stored.read("changed.ipynb").cells[3].outputs
+    assert set(output.data) == {"text/plain", "text/html"}
 
 
 def test_a_notebook_that_fails_keeps_its_outputs(stored: Stored) -> None:
