@@ -153,6 +153,8 @@ class _Connection(HttpToolsProtocol):
         self.scope["query_string"] = query
         if self.scope["method"] != "HEAD":  # Its answer has no body to wait for.
             self.cycle.transport = cast("asyncio.Transport", _Whole(self.transport))
+        if self.parser.should_upgrade():  # Its body is left unread, and must not be taken for the next request.
+            self.cycle.keep_alive = False
 
     def on_message_complete(self) -> None:
         self._request_is_there()

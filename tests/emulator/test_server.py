@@ -176,6 +176,20 @@ def test_head_and_expect_are_answered_as_http_has_it(cloud: Cloud) -> None:
         assert everything(line).startswith(b"HTTP/1.1 400 ")
 
 
+@pytest.mark.parametrize("pause", [0.0, 0.2])
+def test_nothing_behind_a_wish_for_another_protocol_is_taken_for_a_request(cloud: Cloud, pause: float) -> None:
+    """The parser ends such a request at its head, so its body would be read as the next one."""
+    inner = b"POST /?Action=y HTTP/1.1\r\nhost: x\r\n\r\n"
+    wish = b"host: x\r\nconnection: upgrade\r\nupgrade: h2c\r\ncontent-length: %d\r\n\r\n" % len(inner)
+    with closing(tls(cloud)) as line:
+        line.sendall(b"POST /?Action=x HTTP/1.1\r\n" + wish)
+        time.sleep(pause)
+        with suppress(ConnectionError, ssl.SSLError):
+            line.sendall(inner)
+        answers = everything(line)
+    assert answers.count(b"HTTP/1.1 ") == answers.count(b"connection: close") == 1
+
+
 def test_too_large_a_body_is_answered_once(cloud: Cloud) -> None:
     with closing(tls(cloud)) as line:
         line.sendall(b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 9999999\r\n\r\n")
