@@ -50,8 +50,10 @@ def test_a_path_names_its_notebooks_in_order_and_their_minutes_add_up(text: str,
 def test_a_path_takes_about_two_hours_as_is_said(text: str, folder: str) -> None:
     assert "about two hours each" in text
     files = numbered()
-    for path in PATHS.values():
-        assert 100 <= sum(minutes(files[number]) for number in path.split()) <= 160
+    for name, path in PATHS.items():
+        most = 175 if name == "platform" else 140  # It is said of that one that it takes almost three hours.
+        assert 100 <= sum(minutes(files[number]) for number in path.split()) <= most
+    assert "almost three" in text
 
 
 @pytest.mark.parametrize("path", numbered().values(), ids=lambda path: path.stem)
