@@ -319,6 +319,8 @@ def translate(fault: Fault, host: str = "") -> KmsError:
     if fault.action in _DECRYPTING and fault.code in _BECAUSE_OF_THE_BYTES:
         return _attributed(refusals.unopened(), fault)
     kind_of_error, message, hint = _meaning(fault)
+    if kind_of_error is AccessDeniedError and fault.denied.endswith("ExplicitDeny"):
+        hint = "a statement of that policy denies it and must go: no Allow elsewhere outweighs it"
     told = "" if fault.code in _QUIET else fault.denied or fault.message
     known = kind_of_error in (KeyStateError, KeyNotFoundError) and fault.code in MEANINGS
     return _attributed(kind_of_error(f"{message}: {told}" if told and not known else message, hint=hint), fault)

@@ -156,6 +156,20 @@ def test_the_policy_that_refused_is_told_where_it_is_known(connected: Callable[.
     assert all(value in str(denied.value) for value in detail.values())
 
 
+@pytest.mark.parametrize(
+    ("kind", "cure"), [("ExplicitDeny", "must go"), ("ImplicitDeny", "must allow it")], ids=["a Deny", "no Allow"]
+)
+def test_the_hint_asks_for_an_allow_only_where_one_is_missing(
+    kind: str, cure: str, connected: Callable[..., Connected]
+) -> None:
+    detail = {"NoPermissionType": kind, "PolicyType": "KeyPolicy"}
+    refusal = error("Forbidden.NoPermission", 403, AccessDeniedDetail=detail)
+    kms, _ = connected(lambda action, parameters: describe(action) or refusal)
+    with pytest.raises(AccessDeniedError) as denied:
+        kms.key(KEY).encrypt(b"x")
+    assert cure in str(denied.value.hint)
+
+
 def test_a_hostile_message_takes_nothing_over(connected: Callable[..., Connected]) -> None:
     refusal = error("InvalidParameter", message="\x1b[2J<img src=x onerror=alert(1)>\u202e" + "x" * 10_000)
     kms, _ = connected(lambda action, parameters: describe(action) or refusal)
