@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from collections import OrderedDict
-from types import MappingProxyType
+from itertools import count
+from types import FrameType, MappingProxyType
 from typing import Any
 
 import pytest
@@ -131,6 +133,28 @@ def test_nothing_is_compared_before_it_is_known_to_be_text(wrong: Any) -> None:
         canonical(known)
         with pytest.raises(TypeError, match="context: a mapping of text to text"):
             canonical(wrong)
+
+
+@pytest.mark.parametrize("line", range(1, 12))
+def test_another_thread_may_change_the_dict_meanwhile(line: int) -> None:
+    """A tracer takes the other thread's place: it changes the dict before one of the lines that `canonical` runs."""
+    context, lines = {"a": "1", "b": "2"}, count(1)
+
+    def trace(frame: FrameType, event: str, argument: object) -> Any:
+        if frame.f_code is not canonical.__code__:
+            return None
+        if event == "line" and next(lines) == line:
+            context["c"] = "3"
+        return trace
+
+    canonical(dict(context))
+    before = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        found = parse(canonical(context))
+    finally:
+        sys.settrace(before)
+    assert found in ({"a": "1", "b": "2"}, {"a": "1", "b": "2", "c": "3"})
 
 
 def test_a_mapping_is_read_by_its_items() -> None:
