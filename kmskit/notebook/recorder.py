@@ -112,8 +112,8 @@ class _Recording:
                 self._tell(self._refused(action, sends, error))
                 raise
             # Of a batch each item is a use, with an outcome of its own.
-            for error in [one.error for one in result] if name in _BATCHES else [None]:
-                use = Use(self._user, action, sends, gets) if error is None else self._refused(action, sends, error)
+            for fault in [one.error for one in result] if name in _BATCHES else [None]:
+                use = Use(self._user, action, sends, gets) if fault is None else self._refused(action, sends, fault)
                 self._tell(use)
             return result
 
