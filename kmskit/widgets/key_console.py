@@ -20,7 +20,7 @@ from kmskit.widgets.whereabouts import gateways, place
 __all__ = ["KeyConsole"]
 
 _IN_STILL = 20
-_STILL_SECONDS = 20
+_STILL_SECONDS = 10
 _TICK_SECONDS = 0.25
 
 

@@ -85,9 +85,9 @@ class Lifecycle(Tile):
 
     def still(self) -> dict[str, str]:
         """The steps so far."""
-        self.settle()
+        self.rest()
         return {"image/svg+xml": self.story.picture(_SHOWN).svg}
 
     def __repr__(self) -> str:
-        self.settle()
+        self.rest()
         return f"Lifecycle\n{self.story}"

@@ -165,11 +165,11 @@ class Permissions(Tile):
 
     def still(self) -> dict[str, str]:
         """The matrix as it is decided now."""
-        self.settle()
+        self.rest()
         return {"image/svg+xml": self.matrix._repr_svg_()}
 
     def __repr__(self) -> str:
-        self.settle()
+        self.rest()
         return repr(self.matrix)
 
 

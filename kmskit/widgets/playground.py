@@ -23,6 +23,7 @@ from kmskit.widgets.whereabouts import place
 __all__ = ["Playground"]
 
 _MOST_KEYS = 100
+_TOO_LATE = "Something was changed before the answer came: ask again."
 _STARTERS = {KeySpec.AES_256: "one that encrypts", KeySpec.EC_P256: "one that signs", KeySpec.HMAC_256: "one for MACs"}
 
 
@@ -68,7 +69,7 @@ class Playground(Tile):
         self.starters, self._started = controls.row(), False
         self.text = controls.long_text("Plaintext", "type something", rows=3, value="attack at dawn")
         self.context = controls.long_text("Context, one pair a line", "tenant = acme", rows=3)
-        self.make = controls.button("Encrypt", self._make, "primary")
+        self.make = controls.button("Encrypt", self._make, "primary once")
         self.made = controls.say()
         self._refused = controls.say()
         self.bytes = ByteMap(label="ciphertext")
@@ -77,7 +78,7 @@ class Playground(Tile):
         self.undo = controls.button("Undo the flips", self._undo)
         self.message_place = controls.number("Byte of the message", 0, 0, 0)
         self.flip_message = controls.button("Flip it in the message", self._flip_message)
-        self.check = controls.button("Decrypt", self._check, "primary")
+        self.check = controls.button("Decrypt", self._check, "primary once")
         self.flips = controls.say(kind="note")
         self.answer = Answer("What came of it")
         self._build()
@@ -293,8 +294,8 @@ class Playground(Tile):
 
         def checked(plaintext: bytes | None) -> None:
             if self._turn != turn:
-                return
-            if plaintext is None:
+                self.say(_TOO_LATE)
+            elif plaintext is None:
                 rows = {"message": "unchanged since it was made by one who may use this key"}
                 self.answer.tell(markup.card("It verifies", rows, kind="good"))
             else:
@@ -303,7 +304,7 @@ class Playground(Tile):
                 self.answer.reveal(markup.card("It opens", rows, kind="good"), plaintext)
 
         def refused(error: Exception) -> None:
-            self.say("")
+            self.say("" if self._turn == turn else _TOO_LATE)
             if self._turn == turn:
                 self.answer.tell(refusal_html(error))
 

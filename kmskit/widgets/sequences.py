@@ -144,11 +144,11 @@ class Sequences(Tile):
 
     def still(self) -> dict[str, str]:
         """The whole diagram of the way that is chosen."""
-        self.settle()
+        self.rest()
         if self.story is None:
             return {"text/html": self.told}
         return {"image/svg+xml": self.story.picture().svg}
 
     def __repr__(self) -> str:
-        self.settle()
+        self.rest()
         return f"Sequences, {self.way}\n{markup.printable(self.way) if self.story is None else self.story}"

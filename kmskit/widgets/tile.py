@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -144,6 +145,11 @@ class Tile(VBox):  # type: ignore[misc]  # ipywidgets carries no types.
             finally:
                 with self._lock:
                     self._pending = [one for one in self._pending if one is not first or not first.done()]
+
+    def rest(self) -> None:
+        """Wait as `settle` does, for a picture or repr: these show what is there by then, and do not raise."""
+        with suppress(TimeoutError):
+            self.settle()
 
     def say(self, text: str) -> None:
         """Tell what happened; a screen reader reads it out."""

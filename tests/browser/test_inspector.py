@@ -25,6 +25,16 @@ key = kmskit.connect("software:?memory=1").create_key("orders")
 message = envelope.encrypt(bytes(100_000), [key], context={context!r}, frame_length=4096)
 kmskit.widgets.EnvelopeInspector(message, keys=[key])
 """
+ORDERS = """\
+from kmskit.widgets import ByteMap
+for order in (["_seen", "_view", "_changed"], ["_view", "_changed", "_seen"]):
+    grid = ByteMap(bytes(40))
+    display(grid)
+    with grid.hold_sync():
+        grid.show(b"ab")
+        grid._states_to_send.clear()
+    grid.send_state(order)
+"""
 PERMISSIONS = """\
 import kmskit
 cloud = kmskit.emulator.start()
@@ -102,6 +112,17 @@ def test_a_byte_is_chosen_flipped_and_refused(page: Page, show: Shower, artifact
     tile.get_by_text("fields as a list").click()
     expect(tile.get_by_role("cell", name="message id")).to_be_visible()
     take_pictures(page, tile, artifacts, "inspector")
+
+
+def test_bytes_are_drawn_in_whatever_order_the_page_hears_of_them(page: Page, show: Shower) -> None:
+    # Python's hashes are random, and with them the order in a message of what belongs together.
+    orders = show("order", ORDERS)
+    maps = page.locator(".kms-bytes-grid")
+    expect(maps).to_have_count(2)
+    assert orders.count() == 0
+    for at in range(2):
+        expect(maps.nth(at).get_by_role("gridcell")).to_have_text(["61", "62"])
+        expect(maps.nth(at)).to_have_attribute("aria-label", "bytes, 2 bytes")
 
 
 def test_bytes_are_walked_by_keyboard_alone(page: Page, show: Shower) -> None:

@@ -44,6 +44,13 @@ for text in hostile.STRINGS:
     kms.create_key(text, description=text, tags={"team": text})
 kmskit.widgets.KeyConsole(kms)
 """
+TWO = """\
+import kmskit
+kms = kmskit.connect("software:?memory=1")
+kms.create_key("orders")
+console = kmskit.widgets.KeyConsole(kms)
+display(console, console, kmskit.widgets.KeyConsole(kms))
+"""
 SECRET = "4111 1111 1111 1111"
 
 # The first command turns "Save Widget State Automatically" on, the last one off again.
@@ -206,6 +213,23 @@ def test_a_signature_is_verified_by_keyboard_alone(page: Page, show: Shower) -> 
         page.keyboard.press("Tab")
     page.keyboard.press("Enter")
     expect(playground.get_by_role("status").get_by_text("InvalidSignatureError")).to_be_visible()
+
+
+def test_two_consoles_on_a_page_do_not_get_in_each_others_way(page: Page, show: Shower) -> None:
+    consoles = show("two-consoles", TWO)
+    expect(consoles).to_have_count(3)
+    for console in consoles.all():
+        expect(console.get_by_role("listbox", name="Keys").get_by_role("option")).to_have_count(1)
+    ids = page.locator("[role=option][id]").evaluate_all("options => options.map(option => option.id)")
+    assert len(set(ids)) == 3
+
+    first, again, other = consoles.all()
+    first.get_by_role("listbox", name="Keys").get_by_role("option").click()
+    first.get_by_role("button", name="Rotate now").dblclick()
+    for view in (first, again):  # The same widget, shown twice.
+        expect(view.get_by_text("A new version encrypts from now on")).to_be_visible()
+        expect(view.get_by_role("cell", name="2, primary")).to_be_visible()
+    expect(other.get_by_role("button", name="Rotate now")).not_to_be_visible()
 
 
 def test_strings_of_others_stay_text(page: Page, show: Shower) -> None:

@@ -66,6 +66,7 @@ def test_an_answer_about_other_bytes_is_not_told(kms: Kms, playground_of: Opener
     go.set()
     playground.settle()
     assert playground.answer.html == ""
+    assert "ask again" in playground.told
     assert "InvalidCiphertextError" in do(playground, "check")
 
 

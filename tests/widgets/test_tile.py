@@ -88,6 +88,18 @@ def test_settle_gives_up_after_a_time_and_can_wait_again(tile: Shown) -> None:
     assert tile.finished == 1
 
 
+def test_a_picture_of_what_takes_too_long_is_taken_and_not_refused(
+    tile: Shown, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    go = threading.Event()
+    tile.work(lambda: go.wait(30), lambda _: None, "Asking")
+    monkeypatch.setattr(Shown.settle, "__defaults__", (0.01,))
+    tile.rest()
+    assert "Asking…" in tile.told
+    go.set()
+    tile.settle(30)
+
+
 @pytest.mark.parametrize("error", [KeyStateError("it is disabled", hint="enable it"), ValueError("days: 7 to 366")])
 def test_a_refusal_is_told_and_never_raised(tile: Shown, error: Exception) -> None:
     def refuse() -> None:

@@ -8,16 +8,17 @@ function render({ model, el }) {
   const told = document.createElement("div");
   const secret = document.createElement("pre");
   secret.className = "kms-secret";
-  answer.append(told, secret);
+  answer.append(told);
   el.append(answer);
 
   function draw() {
     told.innerHTML = model.get("html"); // Escaped where it was made, by kmskit.markup.
-    secret.textContent = "";
+    secret.remove();
   }
 
   function reveal(message) {
     secret.textContent = message.reveal;
+    answer.append(secret);
   }
 
   model.on("change:html", draw);

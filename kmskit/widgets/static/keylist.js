@@ -1,10 +1,9 @@
 // A list of keys to choose one from: with the pointer, or with the arrow keys, Home and End.
 // The rows' markup comes from kmskit.markup, where every value of others is escaped.
 
-let lists = 0;
-
 function render({ model, el }) {
-  const name = `kms-keylist-${++lists}`;
+  // Not counted: each widget is a module of its own in the page, and each view has its own options.
+  const name = `kms-keylist-${Math.random().toString(36).slice(2)}`;
   const list = document.createElement("div");
   list.className = "kms-keylist";
   list.tabIndex = 0;
