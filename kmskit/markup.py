@@ -23,6 +23,7 @@ _CELL = "padding:2px 12px 2px 0;text-align:left;vertical-align:top"
 # JupyterLab stripes the rows of tables and leaves a line free below them, which a small sheet does not need.
 _SHEET_TABLE = "margin:2px 0 0 0"
 _SHEET_ROW = "background:none"
+_NAME = "opacity:0.75;white-space:nowrap"
 _COLOURS = {"good": "#1a7f37", "wait": "#9a6700", "bad": "#b3261e", "plain": "#57606a"}
 _STATES = {"ENABLED": "good", "DISABLED": "wait", "PENDING_DELETION": "bad", "PENDING_IMPORT": "wait"}
 
@@ -131,7 +132,7 @@ def table(headers: Sequence[object], rows: Iterable[Sequence[object]], *, note: 
 def card(title: object, rows: Mapping[str, object], *, mark: object = None, kind: str = "plain") -> Html:
     """A small framed sheet: a title, a badge beside it, and `name: value` lines, but none for a value of None."""
     lines = "".join(
-        f'<tr style="{_SHEET_ROW}"><td style="{_CELL};opacity:0.75">{escape(name)}</td>'
+        f'<tr style="{_SHEET_ROW}"><td style="{_CELL};{_NAME}">{escape(name)}</td>'
         f'<td style="{_CELL}">{escape(value)}</td></tr>'
         for name, value in rows.items()
         if value is not None
