@@ -26,11 +26,13 @@ lab: setup  ## open the course in JupyterLab; LAB_ARGS="..." goes on to it
 # These run on every backend and show the same.
 NEUTRAL := $(wildcard notebooks/0[0-5]-*.ipynb)
 
+# The notebooks run beside the other tests and are told of at the end.
 test: setup  ## run every test: unit, conformance, notebooks, browser
-	@start=$$(date +%s); failed=0; \
+	@start=$$(date +%s); failed=0; told=$$(mktemp); \
+	{ $(PYTEST) -p kmskit.testing.notebooks notebooks; of_all=$$?; \
+	$(PYTHON) -m tests.on_every_backend $(NEUTRAL) && exit $$of_all; } >$$told 2>&1 & \
 	$(PYTEST) || failed=1; \
-	$(PYTEST) -p kmskit.testing.notebooks notebooks || failed=1; \
-	$(PYTHON) -m tests.on_every_backend $(NEUTRAL) || failed=1; \
+	wait $$! || failed=1; cat $$told; rm $$told; \
 	echo "make test took $$(($$(date +%s) - start)) s"; exit $$failed
 
 # A token of the user's choice besides: KMSKIT_TEST_PKCS11_URI='pkcs11:token=NAME?module-path=FILE'.
