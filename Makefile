@@ -7,9 +7,9 @@ PYTEST := $(PYTHON) -m pytest
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
 # Tests and stored outputs depend on nobody's Jupyter settings, IPython start-up files or cloud credentials.
-test test-modules notebooks soak bench bench-record: export HOME := $(CURDIR)/.cache/home
+test _tests _notebooks test-modules notebooks soak bench bench-record: export HOME := $(CURDIR)/.cache/home
 
-.PHONY: help setup lab test test-modules test-cloud check notebooks handout soak fuzz bench bench-record clean
+.PHONY: help setup lab test _tests _notebooks test-modules test-cloud check notebooks handout soak fuzz bench bench-record clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*  ## \(.*\)/make \1\t\2/p' Makefile | expand -t 20
@@ -26,14 +26,21 @@ lab: setup  ## open the course in JupyterLab; LAB_ARGS="..." goes on to it
 # These run on every backend and show the same.
 NEUTRAL := $(wildcard notebooks/0[0-5]-*.ipynb)
 
-# The notebooks run beside the other tests and are told of at the end.
+# Both parts at once: much of a test is waiting.
 test: setup  ## run every test: unit, conformance, notebooks, browser
-	@start=$$(date +%s); failed=0; told=$$(mktemp); \
-	{ $(PYTEST) -p kmskit.testing.notebooks notebooks; of_all=$$?; \
-	$(PYTHON) -m tests.on_every_backend $(NEUTRAL) && exit $$of_all; } >$$told 2>&1 & \
-	$(PYTEST) || failed=1; \
-	wait $$! || failed=1; cat $$told; rm $$told; \
+	@start=$$(date +%s); failed=0; \
+	$(MAKE) --no-print-directory --keep-going --jobs=2 _tests _notebooks || failed=1; \
 	echo "make test took $$(($$(date +%s) - start)) s"; exit $$failed
+
+_tests:
+	@$(PYTEST)
+
+# Shown when it is done, so that the two do not mix.
+_notebooks:
+	@failed=0; told=$$(mktemp); { \
+	$(PYTEST) -p kmskit.testing.notebooks notebooks || failed=1; \
+	$(PYTHON) -m tests.on_every_backend $(NEUTRAL) || failed=1; \
+	} >$$told 2>&1; cat $$told; rm $$told; exit $$failed
 
 # A token of the user's choice besides: KMSKIT_TEST_PKCS11_URI='pkcs11:token=NAME?module-path=FILE'.
 test-modules: setup  ## run the suite on NSS softokn, a second PKCS#11 module
