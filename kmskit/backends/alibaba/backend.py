@@ -231,9 +231,9 @@ class AlibabaBackend(Backend):
                 "the ciphertext holds text that is no base64",
                 hint="another program encrypted it without the encoding that the service's documents ask for",
             )
-        raise self._judged(expected, problem)
+        raise self._judged(expected, problem, parameters["CiphertextBlob"])
 
-    def _judged(self, key_id: str, problem: KmsError) -> KmsError:
+    def _judged(self, key_id: str, problem: KmsError, blob: str) -> KmsError:
         """Whether a decryption failed because of this key or because of the bytes, which may be another key's.
 
         The service looks the key up by the bytes. So `no such key` may be said of bytes that were tampered with, and
@@ -252,7 +252,8 @@ class AlibabaBackend(Backend):
             return problem
         if state is not KeyState.ENABLED:
             return told(refusals.unusable(state), problem) if isinstance(problem, InvalidCiphertextError) else problem
-        if isinstance(problem, KeyStateError):
+        # Bytes that name a version of this key were refused for its own sake: it has been enabled since.
+        if isinstance(problem, KeyStateError) and not self._directory.has_version(key_id, wire.version_in_blob(blob)):
             return told(refusals.of_another_version(), problem)
         return problem
 

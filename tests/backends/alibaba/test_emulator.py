@@ -17,6 +17,7 @@ from kmskit import (
     AuthenticationError,
     InvalidCiphertextError,
     KeyNotFoundError,
+    KeyStateError,
     Kms,
     UnsupportedError,
     emulator,
@@ -272,3 +273,15 @@ def test_what_was_cancelled_is_enabled_again(admin: Kms) -> None:
     key.schedule_deletion(7)
     key.cancel_deletion()
     assert key.state == "ENABLED"
+
+
+@pytest.mark.parametrize("kind", ["software", "hardware"])
+def test_a_key_that_was_disabled_for_a_moment_is_no_tampering(cloud: Cloud, kind: str) -> None:
+    """The service refuses because the key is disabled, and it is enabled again before it can be looked at."""
+    with cloud.connect(instance=kind) as kms:
+        key, other = kms.create_key(), kms.create_key()
+        own, foreign = key.encrypt(b"x"), other.encrypt(b"x")
+        for ciphertext, expected in ((own, KeyStateError), (foreign, InvalidCiphertextError)):
+            cloud.faults.add("Decrypt", status=409, code="Rejected.Disabled")
+            with pytest.raises(expected):
+                key.decrypt(ciphertext)
